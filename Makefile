@@ -1,0 +1,52 @@
+# One command a target; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+BASE_PYTHON ?= python3.11
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help demo test lint lock feed publish train serve ui clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: .venv/ready ## the main job: publish, train, serve, predict
+	python -m examples.demo
+
+test: .venv/ready ## every test
+	python -m pytest
+
+lint: .venv/ready ## formatting, lint, types
+	ruff format --check .
+	ruff check .
+	mypy
+
+lock: .venv/ready ## resolve the requirements and write the locks
+	python -m feed lock
+
+feed: .venv/ready ## serve the local feed until Ctrl-C
+	python -m feed serve
+
+publish: .venv/ready ## build mypreprocessing and publish it to the feed
+	python -m feed publish
+
+train: .venv/ready ## mlflow run: train, evaluate, log, register
+	python -m feed run -- mlflow run . --env-manager uv --experiment-name diabetes
+
+serve: .venv/ready ## the champion on 127.0.0.1:5000
+	python -m feed run -- mlflow models serve -m models:/diabetes@champion -h 127.0.0.1 -p 5000 --env-manager uv
+
+ui: .venv/ready ## the MLflow UI on 127.0.0.1:5001
+	mlflow ui --host 127.0.0.1 --port 5001
+
+clean: ## remove what can be made again: .venv and caches; runs and the local feed stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage coverage.xml junit.xml
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/ready: requirements-uv.txt requirements-dev.txt mypreprocessing/pyproject.toml
+	$(BASE_PYTHON) -m venv .venv
+	python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	uv pip sync --quiet --python .venv/bin/python --require-hashes requirements-dev.txt
+	uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable mypreprocessing
+	touch $@

@@ -1,0 +1,1 @@
+"""A request to try, and the whole path in one command."""

@@ -1,0 +1,81 @@
+"""The main job from end to end: publish, train, serve, predict; then everything is stopped."""
+
+import os
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Final
+
+from feed import credential, process, publish
+from feed.__main__ import FAILURES, credential_or_local, publish_project
+
+ROOT: Final = Path(__file__).parent.parent
+REQUEST: Final = ROOT / "examples" / "request.json"
+MODEL: Final = "models:/diabetes@champion"
+
+_NEXT: Final = """
+What to do next:
+  make serve   the same model on 127.0.0.1:5000; then, in another shell:
+               curl -H 'Content-Type: application/json' -d @examples/request.json \\
+                 http://127.0.0.1:5000/invocations
+  make ui      the runs and the registered model on 127.0.0.1:5001
+  make test    every test
+"""
+
+
+def main() -> int:
+    """Do the main job and return the exit status; a failure is one line on standard error."""
+    os.chdir(ROOT)
+    try:
+        with credential_or_local(make=True) as found:
+            _main_job(found)
+    except FAILURES as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(_NEXT)
+    return 0
+
+
+def _main_job(found: credential.Credential) -> None:
+    environ = credential.environment(found, os.environ)
+    environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+
+    _step(1, "publish mypreprocessing to the feed")
+    publish_project(ROOT / "mypreprocessing", publish.find_target(os.environ, found))
+
+    _step(2, "mlflow run: train, evaluate, log and register")
+    run = ("mlflow", "run", ".", "--env-manager", "uv", "--experiment-name", "diabetes")
+    process.run(run, env=environ, hint="see its output above")
+
+    _step(3, f"mlflow models serve {MODEL}")
+    uv = ("--env-manager", "uv")
+    hint = "the model's environment could not be made; see its output above"
+    process.run(("mlflow", "models", "prepare-env", "-m", MODEL, *uv), env=environ, hint=hint)
+    port = process.free_port()
+    serve = ("mlflow", "models", "serve", "-m", MODEL, "-h", "127.0.0.1", "-p", str(port), *uv)
+    with process.background(serve, port=port, timeout_s=120, env=environ):
+        _step(4, f"POST {REQUEST.relative_to(ROOT)} to /invocations")
+        answer = predict(port)
+    print(answer)
+
+
+def predict(port: int) -> str:
+    """Send the example request to a server on 127.0.0.1 and return its answer."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations",
+        data=REQUEST.read_bytes(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer: bytes = response.read()
+    return answer.decode("utf-8")
+
+
+def _step(number: int, title: str) -> None:
+    print(f"\n== {number}. {title}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

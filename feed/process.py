@@ -1,0 +1,137 @@
+"""Run another program to its end, or keep one in the background and surely end it."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+class ProcessError(Exception):
+    """A program that was needed has failed; the message says what to do."""
+
+
+def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, hint: str) -> None:
+    """Run a program to its end, with its output where ours goes.
+
+    Raises
+    ------
+    ProcessError
+        If the program is not there or ends with another status than 0; the message ends with
+        `hint`.
+    """
+    try:
+        status = subprocess.run(command, env=env, check=False).returncode
+    except FileNotFoundError as error:
+        raise ProcessError(f"{command[0]} is not installed: {hint}") from error
+    if status:
+        raise ProcessError(f"{' '.join(command[:3])} … ended with status {status}: {hint}")
+
+
+@contextmanager
+def background(
+    command: Sequence[str],
+    *,
+    port: int,
+    timeout_s: float,
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Keep a server running for the length of a ``with`` block.
+
+    The block starts once 127.0.0.1:`port` takes connections. The server gets a process group of
+    its own, and the whole group is gone when the block ends, however it ends.
+
+    Raises
+    ------
+    ProcessError
+        If the port is taken already, the server ends early, or it takes longer than `timeout_s`
+        seconds to listen.
+    """
+    if _listens(port):
+        raise ProcessError(
+            f"port {port} of 127.0.0.1 is in use: end what listens there, or choose another port"
+        )
+    with _output(log) as output:
+        process = subprocess.Popen(
+            command, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            _wait(process, command, port=port, timeout_s=timeout_s, log=log)
+            yield process
+        finally:
+            _end_group(process)
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _output(log: Path | None) -> Iterator[IO[bytes] | None]:
+    if log is None:
+        yield None
+    else:
+        with log.open("ab") as file:
+            yield file
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _wait(
+    process: subprocess.Popen[bytes],
+    command: Sequence[str],
+    *,
+    port: int,
+    timeout_s: float,
+    log: Path | None,
+) -> None:
+    name = " ".join(command[:3])
+    deadline = time.monotonic() + timeout_s
+    while not _listens(port):
+        if process.poll() is not None:
+            raise ProcessError(f"{name} … ended with status {process.returncode}: {_said(log)}")
+        if time.monotonic() > deadline:
+            raise ProcessError(
+                f"{name} … does not listen on {port} after {timeout_s:g} s: {_said(log)}"
+            )
+        time.sleep(0.05)
+
+
+def _said(log: Path | None) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log else []
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f"{last} (see {log})" if last else "see its output above"
+
+
+def _end_group(process: subprocess.Popen[bytes], *, grace_s: float = 10) -> None:
+    for number, wait_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, grace_s)):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            break
+        deadline = time.monotonic() + wait_s
+        while _group_lives(process) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    process.wait()
+
+
+def _group_lives(process: subprocess.Popen[bytes]) -> bool:
+    process.poll()
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

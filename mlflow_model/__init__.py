@@ -1,0 +1,1 @@
+"""The served model: an MLflow pyfunc from code, and how it is saved with its locked environment."""

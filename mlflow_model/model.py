@@ -1,0 +1,135 @@
+"""The pyfunc: XGBoost behind the private preprocessing.
+
+MLflow copies this file into the model and executes it there, so it imports installed distributions
+only, and its last line names the model.
+"""
+
+import hashlib
+import importlib.metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+
+import mlflow.models
+import xgboost
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+from pydantic import BaseModel, Field
+
+import mypreprocessing
+from mypreprocessing import FEATURES, Patient, preprocess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME: Final = "diabetes"
+"""The name of the model: in the registry, and in every prediction."""
+
+
+class Prediction(BaseModel):
+    """The answer for one patient."""
+
+    model: str = Field(description="Name of the model", examples=[NAME])
+    pred: int = Field(description="1: diabetes, 0: none", ge=0, le=1, examples=[1])
+    probability: float = Field(
+        description="Probability of diabetes; pred is 1 from the model's threshold on",
+        ge=0,
+        le=1,
+        examples=[0.73],
+    )
+
+
+class PackageRecord(TypedDict):
+    """What a model remembers of the preprocessing that it was trained with."""
+
+    version: str
+    files: dict[str, str]
+
+
+class PreprocessingMismatchError(RuntimeError):
+    """The installed mypreprocessing is not the one that the model was trained with."""
+
+
+class FeatureMismatchError(RuntimeError):
+    """The booster was trained on other columns, or in another order."""
+
+
+def installed_package() -> PackageRecord:
+    """Return the version of the imported mypreprocessing and the SHA-256 of each of its files."""
+    folder = Path(mypreprocessing.__file__).parent
+    return {
+        "version": importlib.metadata.version("mypreprocessing"),
+        "files": {
+            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and "__pycache__" not in path.parts
+        },
+    }
+
+
+def check_package(trained: PackageRecord, installed: PackageRecord) -> None:
+    """Compare the preprocessing at hand with the one that the model was trained with.
+
+    Raises
+    ------
+    PreprocessingMismatchError
+        If the version, or any file, is another one; names both versions and the files.
+    """
+    if trained == installed:
+        return
+    names = sorted(trained["files"].keys() | installed["files"].keys())
+    changed = [name for name in names if trained["files"].get(name) != installed["files"].get(name)]
+    raise PreprocessingMismatchError(
+        f"the model was trained with mypreprocessing {trained['version']}, installed is "
+        f"{installed['version']}; files that differ: {changed}. Install the version in the "
+        "model's requirements.txt from the feed, or train again"
+    )
+
+
+class DiabetesModel(PythonModel):
+    """Predict diabetes from `Patient` records.
+
+    The model's configuration has ``threshold`` (the probability from which `Prediction.pred` is 1)
+    and ``mypreprocessing`` (a `PackageRecord`); its artifact ``booster`` is XGBoost's UBJSON file.
+    """
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the booster, after checking that training and serving preprocess alike.
+
+        Raises
+        ------
+        PreprocessingMismatchError
+            If mypreprocessing is not the one that the model was trained with.
+        FeatureMismatchError
+            If the booster's columns are not `FEATURES`, in this order.
+        """
+        config: Mapping[str, Any] = context.model_config
+        check_package(config["mypreprocessing"], installed_package())
+        self._threshold = float(config["threshold"])
+        # A request is small: handing it to several threads costs more than it saves.
+        self._booster = xgboost.Booster({"nthread": 1}, model_file=context.artifacts["booster"])
+        if self._booster.feature_names != list(FEATURES):
+            raise FeatureMismatchError(
+                f"the booster has the columns {self._booster.feature_names}, "
+                f"expected {list(FEATURES)}: train again"
+            )
+
+    def predict(
+        self,
+        context: PythonModelContext,
+        model_input: list[Patient],
+        params: dict[str, Any] | None = None,
+    ) -> list[Prediction]:
+        """Return one prediction for each patient, in their order.
+
+        The whole request costs one call of the booster.
+        """
+        del context, params
+        probabilities = self._booster.inplace_predict(preprocess(model_input)).tolist()
+        return [
+            Prediction(
+                model=NAME, pred=int(probability >= self._threshold), probability=probability
+            )
+            for probability in probabilities
+        ]
+
+
+mlflow.models.set_model(DiabetesModel())

@@ -1,0 +1,83 @@
+"""Save the pyfunc as an MLflow model whose environment is locked; a flavor for `Model.log`."""
+
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import mlflow.pyfunc
+import xgboost
+import yaml
+from mlflow.models import Model
+
+from mlflow_model.model import installed_package
+from mypreprocessing import Patient
+
+CODE: Final = Path(__file__).with_name("model.py")
+REQUIREMENTS: Final = Path(__file__).with_name("requirements.txt")
+
+
+def input_example() -> list[Patient]:
+    """Return the one patient that the examples on the fields of `Patient` make up."""
+    fields = Patient.model_fields.items()
+    return [Patient.model_validate({name: (field.examples or [])[0] for name, field in fields})]
+
+
+def save_model(
+    path: str | Path,
+    mlflow_model: Model | None = None,
+    *,
+    booster: xgboost.Booster,
+    threshold: float,
+    **options: Any,
+) -> None:
+    """Write the model to a folder, as `mlflow.models.Model.log` asks of a flavor.
+
+    Parameters
+    ----------
+    path
+        The folder to make.
+    mlflow_model
+        What MLflow knows about the model so far.
+    booster
+        Trained on the columns of `mypreprocessing.FEATURES`, with these names.
+    threshold
+        The probability from which a prediction is 1.
+    options
+        Handed to `mlflow.pyfunc.save_model`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "booster.ubj"
+        booster.save_model(file)
+        mlflow.pyfunc.save_model(
+            path,
+            mlflow_model=mlflow_model,
+            python_model=str(CODE),
+            artifacts={"booster": str(file)},
+            model_config={"threshold": threshold, "mypreprocessing": dict(installed_package())},
+            input_example=input_example(),
+            pip_requirements=str(REQUIREMENTS),
+            **options,
+        )
+    _lock_environment(Path(path))
+
+
+def _lock_environment(model: Path) -> None:
+    """Make the three descriptions of the environment say the lock and nothing else.
+
+    MLflow puts an ``mlflow`` without a hash in front of the requirements and lists pip, setuptools
+    and wheel without hashes: one such line switches hash checking off, or lets pip refuse.
+    """
+    python, lock = platform.python_version(), "-r requirements.txt"
+    (model / "requirements.txt").write_bytes(REQUIREMENTS.read_bytes())
+    conda = {
+        "name": "diabetes",
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={python}", {"pip": [lock]}],
+    }
+    _write_yaml(model / "conda.yaml", conda)
+    _write_yaml(model / "python_env.yaml", {"python": python, "dependencies": [lock]})
+
+
+def _write_yaml(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

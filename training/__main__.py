@@ -1,0 +1,57 @@
+"""The command that MLproject's entry point runs."""
+
+import argparse
+import sys
+
+from mlflow.exceptions import MlflowException
+from pydantic import ValidationError
+
+from training import evaluate, log
+from training.dataset import DataError, read
+from training.fit import fit, probabilities
+from training.options import Options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train once and return the exit status; a failure is one line on standard error."""
+    try:
+        train(parse(arguments))
+    except (DataError, MlflowException) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def train(options: Options) -> None:
+    """Read, fit, evaluate, log and register, and print the figures."""
+    data = read(options.data)
+    rows = evaluate.split(data, options)
+    with log.start_run() as run:
+        log.log_provenance(run, data, rows, options)
+        classifier = fit(data.records.iloc[rows.training], data.labels[rows.training], options)
+        predicted = probabilities(classifier, data.records.iloc[rows.held_out])
+        held_out = evaluate.figures(data.labels[rows.held_out], predicted, options.threshold)
+        cross_validated = evaluate.cross_validate(data, options)
+        log.log_figures(held_out, cross_validated)
+        log.log_held_out(data, rows, predicted.tolist())
+        version = log.register(log.log_model(classifier, options))
+    print(evaluate.table(held_out, cross_validated, rows=len(rows.held_out), options=options))
+    print(f"run {run.info.run_id}: models:/diabetes/{version} is the {log.CHAMPION}")
+
+
+def parse(arguments: list[str] | None) -> Options:
+    """Return the options of a command line, or end the program with one line on what is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m training", description=main.__doc__)
+    for name, field in Options.model_fields.items():
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, default=field.default, help=f"{field.description} (%(default)s)")
+    given = vars(parser.parse_args(arguments))
+    try:
+        return Options.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        parser.error(f"--{first['loc'][0]}: {first['msg']}, got {first['input']!r}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Log a training to MLflow, and register its model as the champion."""
+
+import importlib.metadata
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.data.pandas_dataset import from_pandas
+from mlflow.models import Model
+from mlflow.models.model import ModelInfo
+from xgboost import XGBClassifier
+
+from mlflow_model import save
+from mlflow_model.model import NAME, installed_package
+from training.dataset import LABEL, Dataset
+from training.evaluate import Split, Spread
+from training.options import Options
+
+EXPERIMENT: Final = "diabetes"
+CHAMPION: Final = "champion"
+_DEFAULT_EXPERIMENT_ID: Final = "0"
+_KEPT_TAGS: Final = ("mlflow.source.", "mlflow.project.", "mlflow.user", "mlflow.gitRepoURL")
+
+
+def start_run() -> mlflow.ActiveRun:
+    """Start the run that a training is logged to.
+
+    That is the run that ``mlflow run`` has made, unless nobody named an experiment and it lies in
+    MLflow's Default one: then the training gets a run in `EXPERIMENT`, and a note is left there.
+    """
+    made = os.environ.get("MLFLOW_RUN_ID")
+    if not made:
+        mlflow.set_experiment(EXPERIMENT)
+        return mlflow.start_run()
+    info = mlflow.get_run(made)
+    if info.info.experiment_id != _DEFAULT_EXPERIMENT_ID:
+        return mlflow.start_run(run_id=made)
+    del os.environ["MLFLOW_RUN_ID"]
+    os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+    mlflow.set_experiment(EXPERIMENT)
+    tags = {key: value for key, value in info.data.tags.items() if key.startswith(_KEPT_TAGS)}
+    run = mlflow.start_run(tags=tags)
+    note = f"The training is run {run.info.run_id} of the experiment {EXPERIMENT}."
+    MlflowClient().set_tag(made, "mlflow.note.content", note)
+    return run
+
+
+def log_provenance(run: mlflow.ActiveRun, data: Dataset, split: Split, options: Options) -> None:
+    """Log what the training is made from: parameters, data, and the private package."""
+    parameters = options.model_dump(mode="json").items()
+    # mlflow run has logged those that it was given.
+    mlflow.log_params({key: value for key, value in parameters if key not in run.data.params})
+    package = installed_package()
+    mlflow.set_tags(
+        {
+            "data.sha256": data.sha256,
+            "mypreprocessing.version": package["version"],
+            "mypreprocessing.installed_from": _installed_from(),
+        }
+    )
+    mlflow.log_dict(dict(package), "mypreprocessing.json")
+    for context, rows in (("training", split.training), ("held-out", split.held_out)):
+        frame = data.records.iloc[rows].assign(**{LABEL: data.labels[rows]})
+        source = options.data.name
+        dataset = from_pandas(frame, source=source, name=f"pima {context}", targets=LABEL)
+        mlflow.log_input(dataset, context=context)
+
+
+def log_figures(held_out: Mapping[str, float], cross_validated: Mapping[str, Spread]) -> None:
+    """Log the figures as metrics: ``held_out/…``, ``cv/…`` and, for the spread, ``cv/…_sd``."""
+    mlflow.log_metrics(
+        {
+            **{f"held_out/{name}": value for name, value in held_out.items()},
+            **{f"cv/{name}": spread.mean for name, spread in cross_validated.items()},
+            **{f"cv/{name}_sd": spread.sd for name, spread in cross_validated.items()},
+        }
+    )
+
+
+def log_held_out(data: Dataset, split: Split, predicted: list[float]) -> None:
+    """Log the held-out rows with their predicted probabilities as ``held_out.json``.
+
+    It is what a served model is compared with. It holds patients' records and stays with the run.
+    """
+    rows = data.records.iloc[split.held_out]
+    inputs = json.loads(rows.to_json(orient="records", double_precision=15))
+    mlflow.log_dict({"inputs": inputs, "probabilities": predicted}, "held_out.json")
+
+
+def log_model(classifier: XGBClassifier, options: Options) -> ModelInfo:
+    """Log the pyfunc that serves a classifier."""
+    flavor: Any = save
+    logged: ModelInfo = Model.log(
+        artifact_path=None,
+        name=NAME,
+        flavor=flavor,
+        booster=classifier.get_booster(),
+        threshold=options.threshold,
+    )
+    return logged
+
+
+def register(model: ModelInfo) -> str:
+    """Register a logged model as the new champion and return its version."""
+    version = mlflow.register_model(model.model_uri, NAME).version
+    MlflowClient().set_registered_model_alias(NAME, CHAMPION, version)
+    return str(version)
+
+
+def _installed_from() -> str:
+    """Return 'index', or the kind of place that PEP 610 records for anything else."""
+    direct = importlib.metadata.distribution("mypreprocessing").read_text("direct_url.json")
+    if direct is None:
+        return "index"
+    return "editable sources" if json.loads(direct).get("dir_info", {}).get("editable") else "file"
