@@ -2,9 +2,10 @@
 
 import os
 import sys
-import urllib.request
 from pathlib import Path
 from typing import Final
+
+import requests
 
 from feed import credential, process, publish
 from feed.__main__ import FAILURES, credential_or_local, publish_project
@@ -50,12 +51,10 @@ def _main_job(found: credential.Credential) -> None:
     process.run(run, env=environ, hint="see its output above")
 
     _step(3, f"mlflow models serve {MODEL}")
-    uv = ("--env-manager", "uv")
-    hint = "the model's environment could not be made; see its output above"
-    process.run(("mlflow", "models", "prepare-env", "-m", MODEL, *uv), env=environ, hint=hint)
     port = process.free_port()
-    serve = ("mlflow", "models", "serve", "-m", MODEL, "-h", "127.0.0.1", "-p", str(port), *uv)
-    with process.background(serve, port=port, timeout_s=120, env=environ):
+    serve = ("mlflow", "models", "serve", "-m", MODEL, "--env-manager", "uv")
+    address = ("-h", "127.0.0.1", "-p", str(port))
+    with process.background((*serve, *address), port=port, timeout_s=300, env=environ):
         _step(4, f"POST {REQUEST.relative_to(ROOT)} to /invocations")
         answer = predict(port)
     print(answer)
@@ -63,14 +62,15 @@ def _main_job(found: credential.Credential) -> None:
 
 def predict(port: int) -> str:
     """Send the example request to a server on 127.0.0.1 and return its answer."""
-    request = urllib.request.Request(
+    response = requests.post(
         f"http://127.0.0.1:{port}/invocations",
         data=REQUEST.read_bytes(),
         headers={"Content-Type": "application/json"},
+        timeout=60,
     )
-    with urllib.request.urlopen(request, timeout=60) as response:
-        answer: bytes = response.read()
-    return answer.decode("utf-8")
+    if response.status_code != requests.codes.ok:
+        raise process.ProcessError(f"the server answered with status {response.status_code}")
+    return response.text
 
 
 def _step(number: int, title: str) -> None:

@@ -6,8 +6,9 @@ only, and its last line names the model.
 
 import hashlib
 import importlib.metadata
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import Any, Final, TypedDict
 
 import mlflow.models
 import xgboost
@@ -16,9 +17,6 @@ from pydantic import BaseModel, Field
 
 import mypreprocessing
 from mypreprocessing import FEATURES, Patient, preprocess
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 NAME: Final = "diabetes"
 """The name of the model: in the registry, and in every prediction."""
@@ -42,6 +40,16 @@ class PackageRecord(TypedDict):
 
     version: str
     files: dict[str, str]
+
+
+class TrainingRecord(TypedDict):
+    """What a model remembers of its training, apart from the trees.
+
+    ``threshold`` is the probability from which `Prediction.pred` is 1.
+    """
+
+    threshold: float
+    mypreprocessing: PackageRecord
 
 
 class PreprocessingMismatchError(RuntimeError):
@@ -87,8 +95,8 @@ def check_package(trained: PackageRecord, installed: PackageRecord) -> None:
 class DiabetesModel(PythonModel):
     """Predict diabetes from `Patient` records.
 
-    The model's configuration has ``threshold`` (the probability from which `Prediction.pred` is 1)
-    and ``mypreprocessing`` (a `PackageRecord`); its artifact ``booster`` is XGBoost's UBJSON file.
+    It has two artifacts: ``booster``, XGBoost's UBJSON file, and ``training``, a `TrainingRecord`
+    in JSON.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -101,9 +109,10 @@ class DiabetesModel(PythonModel):
         FeatureMismatchError
             If the booster's columns are not `FEATURES`, in this order.
         """
-        config: Mapping[str, Any] = context.model_config
-        check_package(config["mypreprocessing"], installed_package())
-        self._threshold = float(config["threshold"])
+        record = Path(context.artifacts["training"]).read_text(encoding="utf-8")
+        training: TrainingRecord = json.loads(record)
+        check_package(training["mypreprocessing"], installed_package())
+        self._threshold = training["threshold"]
         # A request is small: handing it to several threads costs more than it saves.
         self._booster = xgboost.Booster({"nthread": 1}, model_file=context.artifacts["booster"])
         if self._booster.feature_names != list(FEATURES):

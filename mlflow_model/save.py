@@ -1,5 +1,6 @@
 """Save the pyfunc as an MLflow model whose environment is locked; a flavor for `Model.log`."""
 
+import json
 import platform
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ import xgboost
 import yaml
 from mlflow.models import Model
 
-from mlflow_model.model import installed_package
+from mlflow_model.model import TrainingRecord, installed_package
 from mypreprocessing import Patient
 
 CODE: Final = Path(__file__).with_name("model.py")
@@ -47,14 +48,15 @@ def save_model(
         Handed to `mlflow.pyfunc.save_model`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "booster.ubj"
-        booster.save_model(file)
+        artifacts = {"booster": f"{folder}/booster.ubj", "training": f"{folder}/training.json"}
+        booster.save_model(artifacts["booster"])
+        record: TrainingRecord = {"threshold": threshold, "mypreprocessing": installed_package()}
+        Path(artifacts["training"]).write_text(json.dumps(record, indent=2), encoding="utf-8")
         mlflow.pyfunc.save_model(
             path,
             mlflow_model=mlflow_model,
             python_model=str(CODE),
-            artifacts={"booster": str(file)},
-            model_config={"threshold": threshold, "mypreprocessing": dict(installed_package())},
+            artifacts=artifacts,
             input_example=input_example(),
             pip_requirements=str(REQUIREMENTS),
             **options,

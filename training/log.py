@@ -9,6 +9,7 @@ from typing import Any, Final
 import mlflow
 from mlflow import MlflowClient
 from mlflow.data.pandas_dataset import from_pandas
+from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined] # made on import
 from mlflow.models import Model
 from mlflow.models.model import ModelInfo
 from xgboost import XGBClassifier
@@ -63,10 +64,12 @@ def log_provenance(run: mlflow.ActiveRun, data: Dataset, split: Split, options: 
     )
     mlflow.log_dict(dict(package), "mypreprocessing.json")
     for context, rows in (("training", split.training), ("held-out", split.held_out)):
-        frame = data.records.iloc[rows].assign(**{LABEL: data.labels[rows]})
-        source = options.data.name
-        dataset = from_pandas(frame, source=source, name=f"pima {context}", targets=LABEL)
-        mlflow.log_input(dataset, context=context)
+        frame = data.records.iloc[rows].assign(**{LABEL: data.labels[rows]}).astype("float64")
+        source = LocalArtifactDatasetSource(str(options.data))
+        mlflow.log_input(
+            from_pandas(frame, source=source, name=f"pima {context}", targets=LABEL),
+            context=context,
+        )
 
 
 def log_figures(held_out: Mapping[str, float], cross_validated: Mapping[str, Spread]) -> None:
