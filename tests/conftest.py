@@ -1,0 +1,125 @@
+"""The real surroundings that integration tests share: a feed, a trained model, a server."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pytest
+import requests
+
+from feed import credential, lock, process, publish
+from feed.local import LocalFeed
+
+ROOT = lock.ROOT
+PACKAGE = ROOT / "mypreprocessing"
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A local feed that serves the private package, with a password made for this run."""
+
+    local: LocalFeed
+    index: credential.Index
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment of a user who has this feed's credential and nothing else."""
+        return credential.environment(credential.from_index(self.index), clean_environ())
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one ``mlflow run`` has left behind."""
+
+    tracking_uri: str
+    folder: Path
+    environ: dict[str, str]
+    output: str
+
+    @property
+    def client(self) -> mlflow.MlflowClient:
+        return mlflow.MlflowClient(self.tracking_uri)
+
+    @property
+    def version(self) -> mlflow.entities.model_registry.ModelVersion:
+        return self.client.get_model_version_by_alias("diabetes", "champion")
+
+    @property
+    def run(self) -> mlflow.entities.Run:
+        return self.client.get_run(self.version.run_id)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running ``mlflow models serve``."""
+
+    url: str
+    log: Path
+    pid: int
+
+    def post(self, body: bytes | str, content_type: str = "application/json") -> requests.Response:
+        return requests.post(
+            f"{self.url}/invocations",
+            data=body,
+            headers={"Content-Type": content_type},
+            timeout=60,
+        )
+
+
+def clean_environ() -> dict[str, str]:
+    """Return this process's environment without a feed credential or an MLflow setting."""
+    ours = ("MLFLOW_", "UV_INDEX", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PYPIRC_PATH")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**kept, "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return publish.build_wheel(PACKAGE, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def feed(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Feed]:
+    """A feed with the package published, the way a user publishes it."""
+    local = LocalFeed(tmp_path_factory.mktemp("feed") / "home")
+    with local.serving(process.free_port()) as index:
+        assert publish.publish(wheel, publish.target_from_credential(index))
+        yield Feed(local, index)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, feed: Feed) -> Trained:
+    """A champion, trained by ``mlflow run`` in an environment made from the feed."""
+    folder = tmp_path_factory.mktemp("trained")
+    environ = {
+        **feed.environ,
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+        "MLFLOW_ENV_ROOT": str(folder / "envs"),
+    }
+    done = subprocess.run(
+        ["mlflow", "run", str(ROOT), "--env-manager", "uv", "--experiment-name", "diabetes"],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    output = done.stdout + done.stderr
+    return Trained(environ["MLFLOW_TRACKING_URI"], folder, environ, output)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Iterator[Server]:
+    """The champion behind ``mlflow models serve``, in an environment made from the feed."""
+    log = tmp_path_factory.mktemp("served") / "serve.log"
+    port = process.free_port()
+    command = ("mlflow", "models", "serve", "-m", "models:/diabetes@champion")
+    options = ("-h", "127.0.0.1", "-p", str(port), "--env-manager", "uv")
+    with process.background(
+        (*command, *options), port=port, timeout_s=300, env=trained.environ, log=log
+    ) as server:
+        yield Server(f"http://127.0.0.1:{port}", log, server.pid)
