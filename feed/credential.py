@@ -118,7 +118,7 @@ def environment(credential: Credential, environ: Mapping[str, str]) -> dict[str,
 def write_pip_conf(index: Index, path: Path) -> None:
     """Render pip.conf.template for `index` to `path`, readable by its owner alone."""
     scheme, _, address = index.url.partition("://")
-    text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+    text = Template(TEMPLATE.read_text(encoding="utf-8")).safe_substitute(
         FEED_SCHEME=scheme,
         FEED_USERNAME=quote(index.username, safe=""),
         FEED_PASSWORD=quote(index.password, safe=""),

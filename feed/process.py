@@ -8,7 +8,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
+
+GRACE_S: Final = 10.0
+"""How long a server has to end by itself before it is killed, in seconds."""
 
 
 class ProcessError(Exception):
@@ -116,13 +119,13 @@ def _said(log: Path | None) -> str:
     return f"{last} (see {log})" if last else "see its output above"
 
 
-def _end_group(process: subprocess.Popen[bytes], *, grace_s: float = 10) -> None:
-    for number, wait_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, grace_s)):
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
         except ProcessLookupError:
             break
-        deadline = time.monotonic() + wait_s
+        deadline = time.monotonic() + GRACE_S
         while _group_lives(process) and time.monotonic() < deadline:
             time.sleep(0.02)
     process.wait()

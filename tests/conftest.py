@@ -49,7 +49,7 @@ class Trained:
 
     @property
     def run(self) -> mlflow.entities.Run:
-        return self.client.get_run(self.version.run_id)
+        return self.client.get_run(str(self.version.run_id))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,142 @@
+"""The two variables that may hold the feed's credential, and what they turn into."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from feed import credential
+from feed.credential import CredentialError, Index
+
+URL = "https://me:s3cr%2Ft@feed.example:8443/org/pypi/simple/"
+INDEX = Index("https://feed.example:8443/org/pypi/simple/", "me", "s3cr/t")
+
+
+def pip_conf(folder: Path, text: str) -> dict[str, str]:
+    path = folder / "pip.conf"
+    path.write_text(text, encoding="utf-8")
+    return {"PIP_CONFIG_FILE": str(path)}
+
+
+def test_pip_extra_index_url_is_read() -> None:
+    found = credential.read({"PIP_EXTRA_INDEX_URL": URL})
+    assert found.feed == INDEX
+    assert found.urls == (URL,)
+
+
+@pytest.mark.parametrize("section", ["global", "install"])
+def test_a_pip_conf_is_read(tmp_path: Path, section: str) -> None:
+    environ = pip_conf(tmp_path, f"[{section}]\nextra-index-url =\n  {URL}\n")
+    assert credential.read(environ).feed == INDEX
+
+
+def test_the_variable_goes_before_the_file_as_with_pip(tmp_path: Path) -> None:
+    environ = pip_conf(tmp_path, "[global]\nextra-index-url = https://a:b@other.example/\n")
+    assert credential.read({**environ, "PIP_EXTRA_INDEX_URL": URL}).feed == INDEX
+
+
+def test_the_feed_is_the_first_index_with_a_user_name() -> None:
+    found = credential.read({"PIP_EXTRA_INDEX_URL": f"https://open.example/simple/ {URL}"})
+    assert found.feed == INDEX
+    assert found.urls == ("https://open.example/simple/", URL)
+
+
+@pytest.mark.parametrize(
+    "environ", [{}, {"PIP_EXTRA_INDEX_URL": " "}, {"PIP_CONFIG_FILE": "/dev/null"}]
+)
+def test_a_missing_credential_names_both_variables_and_the_template(
+    environ: dict[str, str],
+) -> None:
+    assert not credential.is_set(environ)
+    with pytest.raises(
+        CredentialError, match="PIP_CONFIG_FILE.*pip.conf.template.*PIP_EXTRA_INDEX_URL"
+    ):
+        credential.read(environ)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://feed.example/simple/",
+        "feed.example",
+        "file:///s3cret",
+        "https://me:s3cret@/simple/",
+        "https://me:s3cret@feed.example:port/",
+        "https://me:s3cret@[feed/",
+    ],
+)
+def test_an_address_without_a_credential_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(CredentialError, match="expected https://USER:PASSWORD@HOST") as error:
+        credential.read({"PIP_EXTRA_INDEX_URL": url})
+    assert "s3cret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("extra-index-url = https://me:s3cret@feed.example/", "not a pip configuration file"),
+        (
+            "[global\nextra-index-url = https://me:s3cret@feed.example/",
+            "not a pip configuration file",
+        ),
+        ("[global]\nindex-url = https://me:s3cret@feed.example/", "has no extra-index-url"),
+    ],
+)
+def test_an_unusable_pip_conf_is_named_and_not_quoted(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    with pytest.raises(CredentialError, match=f"PIP_CONFIG_FILE .*pip.conf.*: {reason}") as error:
+        credential.read(pip_conf(tmp_path, text))
+    assert "s3cret" not in str(error.value)
+    assert error.value.__cause__ is None
+    assert error.value.__suppress_context__
+
+
+def test_a_pip_conf_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CredentialError, match=r"nowhere.conf\): No such file"):
+        credential.read({"PIP_CONFIG_FILE": str(tmp_path / "nowhere.conf")})
+
+
+def test_the_template_itself_is_refused() -> None:
+    with pytest.raises(
+        CredentialError, match="a placeholder of pip.conf.template is not filled in"
+    ):
+        credential.read({"PIP_CONFIG_FILE": str(credential.TEMPLATE)})
+
+
+def test_a_rendered_template_is_private_and_reads_back(tmp_path: Path) -> None:
+    path = tmp_path / "pip.conf"
+    credential.write_pip_conf(INDEX, path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert credential.read({"PIP_CONFIG_FILE": str(path)}).feed == INDEX
+    assert [file.name for file in tmp_path.iterdir()] == ["pip.conf"]
+
+
+def test_pip_itself_reads_a_rendered_template(tmp_path: Path) -> None:
+    path = tmp_path / "pip.conf"
+    credential.write_pip_conf(INDEX, path)
+    shown = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "get", "global.extra-index-url"],
+        env={"PIP_CONFIG_FILE": str(path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.strip() == URL
+
+
+def test_pip_and_uv_are_given_the_index_and_a_users_own_stays_first() -> None:
+    found = credential.from_index(INDEX)
+    given = {"UV_INDEX": "https://mine.example/simple", "HOME": "/home/me"}
+    assert credential.environment(found, given) == {
+        "HOME": "/home/me",
+        "PIP_EXTRA_INDEX_URL": URL,
+        "UV_INDEX": f"https://mine.example/simple {URL}",
+    }
+
+
+def test_no_representation_shows_the_credential() -> None:
+    found = credential.read({"PIP_EXTRA_INDEX_URL": URL})
+    assert "s3cr" not in f"{found!r} {found} {found.feed!r} {found.feed}"

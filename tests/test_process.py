@@ -1,0 +1,116 @@
+"""Running another program: its failures, and that nothing of it stays behind."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from feed import process
+from feed.process import ProcessError
+
+SERVER = """
+import socket, sys, subprocess, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))):
+    print(child.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def server(port: int, code: str = SERVER) -> list[str]:
+    return [sys.executable, "-c", code, str(port)]
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be collected does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_a_program_that_fails_ends_with_its_status_and_the_hint() -> None:
+    with pytest.raises(ProcessError, match="ended with status 3: look here"):
+        process.run([sys.executable, "-c", "raise SystemExit(3)"], hint="look here")
+
+
+def test_a_program_that_is_not_there_is_named() -> None:
+    with pytest.raises(ProcessError, match="no-such-program is not installed: get it"):
+        process.run(["no-such-program"], hint="get it")
+
+
+def test_a_server_and_its_children_are_gone_after_the_block(tmp_path: Path) -> None:
+    port, log = process.free_port(), tmp_path / "log"
+    with process.background(server(port), port=port, timeout_s=30, log=log) as running:
+        child = int(log.read_text(encoding="utf-8"))
+        assert lives(running.pid)
+        assert lives(child)
+    assert not lives(running.pid)
+    assert not lives(child)
+
+
+def test_a_server_is_gone_when_the_block_fails(tmp_path: Path) -> None:
+    port = process.free_port()
+    with (
+        pytest.raises(ZeroDivisionError),
+        process.background(server(port), port=port, timeout_s=30, log=tmp_path / "log") as running,
+    ):
+        raise ZeroDivisionError
+    assert not lives(running.pid)
+
+
+def test_a_server_that_ignores_sigterm_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "GRACE_S", 0.3)
+    port = process.free_port()
+    stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SERVER
+    with process.background(
+        server(port, stubborn), port=port, timeout_s=30, log=tmp_path / "log"
+    ) as running:
+        pass
+    assert running.returncode == -signal.SIGKILL
+
+
+def test_a_taken_port_is_an_error_before_anything_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(ProcessError, match=f"port {port} of 127.0.0.1 is in use"),
+            process.background(["no-such-program"], port=port, timeout_s=1),
+        ):
+            pass
+
+
+def test_a_server_that_ends_early_is_an_error_with_its_last_words(tmp_path: Path) -> None:
+    code = "print('disk full'); print(); raise SystemExit(4)"
+    with (
+        pytest.raises(ProcessError, match=r"ended with status 4: disk full \(see .*log\)"),
+        process.background(
+            server(0, code), port=process.free_port(), timeout_s=30, log=tmp_path / "log"
+        ),
+    ):
+        pass
+
+
+def test_a_server_that_never_listens_is_an_error_and_ended() -> None:
+    before = time.monotonic()
+    with (
+        pytest.raises(
+            ProcessError, match="does not listen on .* after 0.5 s: see its output above"
+        ),
+        process.background(
+            [sys.executable, "-c", "import time; time.sleep(600)"],
+            port=process.free_port(),
+            timeout_s=0.5,
+        ),
+    ):
+        pass
+    assert time.monotonic() - before < 60
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
