@@ -3,8 +3,10 @@
 import configparser
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,19 +40,19 @@ class Target:
 def build_wheel(project: Path, folder: Path) -> Path:
     """Build the wheel of `project` into `folder` and return its path.
 
-    The same sources give the same bytes: the build's tools are pinned (nothing is downloaded) and
-    the date in the archive is `SOURCE_DATE_EPOCH`, not now.
+    The same sources give the same bytes: the build's tools are pinned (nothing is downloaded), the
+    date in the archive is `SOURCE_DATE_EPOCH`, and no file is executable, as it would be from some
+    file systems.
 
     Raises
     ------
     feed.process.ProcessError
         If the build fails.
     """
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder)]
-    environ = {**os.environ, "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH}
-    done = subprocess.run(
-        [*command, str(project)], env=environ, capture_output=True, text=True, check=False
-    )
+    with tempfile.TemporaryDirectory() as parent:
+        sources = _with_plain_modes(project, Path(parent))
+        command = ("build", "--wheel", "--no-isolation", "--outdir", str(folder), str(sources))
+        done = _python(*command, environ={"SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH})
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
         print(done.stdout, done.stderr, file=sys.stderr)
@@ -172,32 +174,38 @@ def _target(section: dict[str, str], path: Path) -> Target:
     return Target(url, Index(f"{base}/simple/", section["username"], section["password"]))
 
 
-def _check(wheel: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "twine", "check", "--strict", str(wheel)],
+def _with_plain_modes(project: Path, parent: Path) -> Path:
+    copy = parent / project.name
+    shutil.copytree(project, copy, copy_function=shutil.copyfile)
+    return copy
+
+
+def _python(
+    module: str, *arguments: str, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        env={**os.environ, **(environ or {})},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def _check(wheel: Path) -> None:
+    done = _python("twine", "check", "--strict", str(wheel))
     if done.returncode:
         raise PublishError(f"twine check refuses {wheel.name}: {' '.join(done.stdout.split())}")
 
 
 def _upload(wheel: Path, target: Target) -> None:
     environ = {
-        **os.environ,
         "TWINE_REPOSITORY_URL": target.upload_url,
         "TWINE_USERNAME": target.index.username,
         "TWINE_PASSWORD": target.index.password,
         "TWINE_NON_INTERACTIVE": "1",
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "twine", "upload", "--disable-progress-bar", str(wheel)],
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = _python("twine", "upload", "--disable-progress-bar", str(wheel), environ=environ)
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         reason = lines[-1].replace(target.index.password, "…") if lines else "it said nothing"

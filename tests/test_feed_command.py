@@ -1,0 +1,145 @@
+"""The feed's commands, as a user runs them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from feed import __main__ as command
+from feed import process, publish
+from feed.local import LocalFeed
+from tests.conftest import PACKAGE, ROOT, Feed, clean_environ
+from tests.test_publish import changed
+
+
+def feed_command(
+    *arguments: str, environ: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "feed", *arguments],
+        cwd=ROOT,
+        env=environ or clean_environ(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def no_local_feed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A checkout whose local feed was never started, and a user without a credential."""
+    monkeypatch.setattr(LocalFeed.__init__, "__defaults__", (tmp_path / ".feed",))
+    for name in os.environ.keys() - clean_environ().keys():
+        monkeypatch.delenv(name)
+
+
+def test_publishing_again_is_a_quiet_success(feed: Feed) -> None:
+    done = feed_command("publish", environ=feed.environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("already there, the same bytes: mypreprocessing-1.1.0")
+    assert feed.index.password not in done.stdout
+
+
+def test_the_feed_of_a_pypirc_is_published_to(feed: Feed, tmp_path: Path) -> None:
+    path = tmp_path / ".pypirc"
+    url = feed.index.url.removesuffix("simple/")
+    path.write_text(
+        f"[dss]\nrepository = {url}\nusername = feed\npassword = {feed.index.password}\n",
+        encoding="utf-8",
+    )
+    environ = {**clean_environ(), "PYPIRC_PATH": str(path)}
+    done = feed_command("publish", "--repository", "dss", environ=environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "already there" in done.stdout
+
+
+def test_a_changed_package_is_not_published(feed: Feed, tmp_path: Path) -> None:
+    done = feed_command("publish", str(changed(tmp_path)), environ=feed.environ)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: requirements.txt has mypreprocessing-1.1.0")
+    assert "raise the version" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_failure_is_one_line_and_a_status(feed: Feed) -> None:
+    url = feed.index.authenticated_url.replace(feed.index.password, "wr0ng")
+    done = feed_command("publish", environ={**clean_environ(), "PIP_EXTRA_INDEX_URL": url})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: http://127.0.0.1")
+    assert done.stderr.count("\n") == 1
+    assert "wr0ng" not in done.stderr
+
+
+def test_a_command_is_run_with_what_pip_and_uv_need(feed: Feed) -> None:
+    show = "import os; print(os.environ['UV_INDEX'] == os.environ['PIP_EXTRA_INDEX_URL'])"
+    environ = {**clean_environ(), "PIP_EXTRA_INDEX_URL": feed.index.authenticated_url}
+    done = feed_command("run", "--", sys.executable, "-c", show, environ=environ)
+    assert (done.returncode, done.stdout) == (0, "True\n")
+
+
+def test_the_status_of_a_command_is_passed_on(feed: Feed) -> None:
+    done = feed_command(
+        "run", "--", sys.executable, "-c", "raise SystemExit(7)", environ=feed.environ
+    )
+    assert done.returncode == 7
+
+
+def test_a_command_that_is_not_there_is_one_line(feed: Feed) -> None:
+    done = feed_command("run", "--", "no-such-command", environ=feed.environ)
+    assert (done.returncode, done.stderr) == (1, "error: no-such-command: no such command\n")
+
+
+@pytest.mark.usefixtures("no_local_feed")
+def test_without_a_credential_or_a_local_feed_every_command_says_what_is_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for arguments in (["publish"], ["run", "--", "true"]):
+        assert command.main(arguments) == 1
+        said = capsys.readouterr().err
+        assert "PIP_CONFIG_FILE" in said
+        assert "PIP_EXTRA_INDEX_URL" in said
+        assert "pip.conf.template" in said
+        assert said.count("\n") == 1
+
+
+@pytest.mark.usefixtures("no_local_feed")
+def test_without_a_credential_a_local_feed_that_is_there_is_used(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with command.credential_or_local(make=True) as found:
+        command.publish_project(PACKAGE, publish.target_from_credential(found.feed))
+    assert command.main(["publish"]) == 0
+    said = capsys.readouterr()
+    assert "published mypreprocessing-1.1.0" in said.out
+    assert "already there" in said.out
+    assert "using the local feed" in said.err
+
+
+def test_the_local_feed_is_served_until_ctrl_c(tmp_path: Path) -> None:
+    port = process.free_port()
+    code = (
+        "import sys; from pathlib import Path; from feed import __main__ as c, local;"
+        f"local.LocalFeed.__init__.__defaults__ = (Path({str(tmp_path / 'home')!r}),);"
+        f"sys.exit(c.main(['serve', '--port', '{port}']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+        server.stdout.readline()
+        line = server.stdout.readline().strip()
+        path = line.removeprefix("export PIP_CONFIG_FILE=")
+        environ = {**clean_environ(), "PIP_CONFIG_FILE": path}
+        published = feed_command("publish", environ=environ)
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=30) == 130
+    assert published.returncode == 0, published.stderr
+    deadline = time.monotonic() + 10
+    while process._listens(port) and time.monotonic() < deadline:  # noqa: SLF001 # the same probe
+        time.sleep(0.05)
+    assert not process._listens(port)  # noqa: SLF001 # the same probe
