@@ -13,14 +13,18 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    data: Path = Field(DATA, description="the CSV to train on")
-    trees: int = Field(150, ge=1, le=10_000, description="number of boosted trees")
-    depth: int = Field(2, ge=1, le=16, description="depth of a tree")
-    learning_rate: float = Field(0.05, gt=0, le=1, description="shrinkage of each tree")
-    subsample: float = Field(0.8, gt=0, le=1, description="share of the rows that a tree sees")
-    min_child_weight: float = Field(5, ge=0, description="least weight of a leaf")
-    threshold: float = Field(0.5, gt=0, lt=1, description="probability from which pred is 1")
-    test_size: float = Field(0.2, gt=0, lt=1, description="share of the rows held out")
-    folds: int = Field(10, ge=2, le=100, description="folds of the cross-validation")
-    repeats: int = Field(10, ge=1, le=100, description="repeats of the cross-validation")
-    seed: int = Field(7, ge=0, lt=2**31, description="seed of split, folds and trees")
+    data: Path = Field(default=DATA, description="the CSV to train on")
+    trees: int = Field(default=150, ge=1, le=10_000, description="number of boosted trees")
+    depth: int = Field(default=2, ge=1, le=16, description="depth of a tree")
+    learning_rate: float = Field(default=0.05, gt=0, le=1, description="shrinkage of each tree")
+    subsample: float = Field(
+        default=0.8, gt=0, le=1, description="share of the rows that a tree sees"
+    )
+    min_child_weight: float = Field(default=5, ge=0, description="least weight of a leaf")
+    threshold: float = Field(
+        default=0.5, gt=0, lt=1, description="probability from which pred is 1"
+    )
+    test_size: float = Field(default=0.2, gt=0, lt=1, description="share of the rows held out")
+    folds: int = Field(default=10, ge=2, le=100, description="folds of the cross-validation")
+    repeats: int = Field(default=10, ge=1, le=100, description="repeats of the cross-validation")
+    seed: int = Field(default=7, ge=0, lt=2**31, description="seed of split, folds and trees")

@@ -1,0 +1,68 @@
+"""Fitting: the same input gives the same bytes, and missing stays missing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mypreprocessing import FEATURES, MEASUREMENTS
+from tests.conftest import ROOT
+from training.dataset import Dataset, read
+from training.fit import fit, probabilities
+from training.options import DATA, Options
+
+SAVE = """
+import sys
+from pathlib import Path
+from training.dataset import read
+from training.fit import fit
+from training.options import DATA, Options
+data = read(Path(DATA))
+options = Options(seed=int(sys.argv[2]))
+fit(data.records, data.labels, options).get_booster().save_model(sys.argv[1])
+"""
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return read(ROOT / DATA)
+
+
+def booster_file(path: Path, *, seed: int) -> bytes:
+    subprocess.run([sys.executable, "-c", SAVE, str(path), str(seed)], cwd=ROOT, check=True)
+    return path.read_bytes()
+
+
+def test_two_processes_with_one_seed_give_the_same_bytes(tmp_path: Path) -> None:
+    first = booster_file(tmp_path / "first.ubj", seed=7)
+    assert booster_file(tmp_path / "second.ubj", seed=7) == first
+    assert booster_file(tmp_path / "other.ubj", seed=8) != first
+
+
+def test_the_booster_knows_the_names_of_its_columns(data: Dataset) -> None:
+    booster = fit(data.records, data.labels, Options(trees=2)).get_booster()
+    assert booster.feature_names == list(FEATURES)
+    assert booster.num_boosted_rounds() == 2
+
+
+@pytest.mark.parametrize("name", MEASUREMENTS)
+def test_a_zero_measurement_trains_and_predicts_like_a_null(data: Dataset, name: str) -> None:
+    options = Options(trees=20)
+    nulls = data.records.replace({name: {0: np.nan}})
+    assert nulls[name].isna().any()
+    zero, null = (fit(records, data.labels, options) for records in (data.records, nulls))
+    expected = probabilities(zero, data.records)
+    np.testing.assert_array_equal(probabilities(null, nulls), expected)
+    np.testing.assert_array_equal(probabilities(zero, nulls), expected)
+
+
+def test_probabilities_are_one_a_row_between_0_and_1(data: Dataset) -> None:
+    classifier = fit(data.records, data.labels, Options(trees=5))
+    predicted = probabilities(classifier, data.records.head(3))
+    assert predicted.shape == (3,)
+    assert ((predicted > 0) & (predicted < 1)).all()
+    empty = probabilities(classifier, pd.DataFrame(columns=list(FEATURES)))
+    assert empty.shape == (0,)

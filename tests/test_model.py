@@ -1,0 +1,222 @@
+"""The pyfunc: what it answers, that all features reach it, and when it refuses to load."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc.model import PythonModelContext
+
+from mlflow_model import model, save
+from mlflow_model.model import (
+    DiabetesModel,
+    FeatureMismatchError,
+    Prediction,
+    PreprocessingMismatchError,
+)
+from mypreprocessing import FEATURES, Patient, preprocess
+from tests.conftest import ROOT
+from tests.records import record
+from training.dataset import read
+from training.fit import fit, probabilities
+from training.options import DATA, Options
+
+
+@pytest.fixture(scope="module")
+def data() -> Any:
+    return read(ROOT / DATA)
+
+
+@pytest.fixture(scope="module")
+def classifier(data: Any) -> Any:
+    return fit(data.records, data.labels, Options())
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory, classifier: Any) -> Path:
+    path = tmp_path_factory.mktemp("saved") / "model"
+    save.save_model(path, booster=classifier.get_booster(), threshold=0.4)
+    return path
+
+
+def load(path: Path) -> DiabetesModel:
+    """The model of a folder, without MLflow around it."""
+    artifacts = {"booster": "artifacts/booster.ubj", "training": "artifacts/training.json"}
+    loaded = DiabetesModel()
+    loaded.load_context(
+        PythonModelContext({key: str(path / value) for key, value in artifacts.items()}, {})
+    )
+    return loaded
+
+
+def predict(loaded: DiabetesModel, *rows: dict[str, Any]) -> list[Prediction]:
+    return loaded.predict(PythonModelContext({}, {}), [Patient.model_validate(row) for row in rows])
+
+
+def test_the_answer_is_the_training_processs_in_request_order(
+    saved: Path, classifier: Any, data: Any
+) -> None:
+    rows = [row.model_dump() for row in _patients(data.records.head(50))]
+    predictions = predict(load(saved), *rows)
+    expected = probabilities(classifier, data.records.head(50))
+    np.testing.assert_allclose([p.probability for p in predictions], expected, atol=1e-7)
+    assert {p.model for p in predictions} == {"diabetes"}
+
+
+def test_pred_is_1_from_the_threshold_on(saved: Path, data: Any) -> None:
+    predictions = predict(load(saved), *(row.model_dump() for row in _patients(data.records)))
+    assert {p.pred for p in predictions} == {0, 1}
+    assert all(p.pred == (p.probability >= 0.4) for p in predictions)
+
+
+def test_no_patients_give_no_predictions(saved: Path) -> None:
+    assert predict(load(saved)) == []
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_every_feature_reaches_the_model(saved: Path, data: Any, name: str) -> None:
+    """One feature swapped for another patient's changes the answer of somebody."""
+    loaded = load(saved)
+    rows = [row.model_dump() for row in _patients(data.records.head(100))]
+    swapped = [
+        {**row, name: other[name]} for row, other in zip(rows, rows[1:] + rows[:1], strict=True)
+    ]
+    assert predict(loaded, *swapped) != predict(loaded, *rows)
+
+
+def test_a_feature_that_is_dropped_on_the_way_would_be_noticed(
+    saved: Path, data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the test above: the article's slip, one feature passed in another's place."""
+
+    def slip(patients: list[Patient]) -> Any:
+        features = preprocess(patients)
+        features[:, FEATURES.index("skin_thickness")] = features[:, FEATURES.index("bmi")]
+        return features
+
+    monkeypatch.setattr("mlflow_model.model.preprocess", slip)
+    with pytest.raises(AssertionError):
+        test_every_feature_reaches_the_model(saved, data, "skin_thickness")
+
+
+def test_one_request_is_one_call_of_the_booster_with_one_thread(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load(saved)
+    calls: list[tuple[int, ...]] = []
+    booster = loaded._booster  # noqa: SLF001 # what is counted
+    right = booster.inplace_predict
+
+    def counted(features: Any) -> Any:
+        calls.append(features.shape)
+        return right(features)
+
+    monkeypatch.setattr(booster, "inplace_predict", counted)
+    predict(loaded, record())
+    predict(loaded, *[record()] * 1000)
+    assert calls == [(1, 8), (1000, 8)]
+    config = json.loads(booster.save_config())
+    assert config["learner"]["generic_param"]["nthread"] == "1"
+
+
+def test_mlflow_loads_it_and_takes_a_data_frame_too(saved: Path, data: Any) -> None:
+    loaded = mlflow.pyfunc.load_model(str(saved))
+    rows = [row.model_dump() for row in _patients(data.records.head(5))]
+    from_rows = loaded.predict(rows)
+    frame = pd.DataFrame(rows).astype({"pregnancies": "int64", "age": "int64"})
+    assert [Prediction(**dict(p)) for p in loaded.predict(frame)] == [
+        Prediction(**dict(p)) for p in from_rows
+    ]
+
+
+def test_nothing_in_the_model_is_a_pickle(saved: Path) -> None:
+    for path in saved.rglob("*"):
+        assert path.suffix not in {".pkl", ".pickle", ".joblib"}
+        assert path.is_dir() or not path.read_bytes().startswith(b"\x80\x04")
+    assert sorted(path.name for path in (saved / "artifacts").iterdir()) == [
+        "booster.ubj",
+        "training.json",
+    ]
+
+
+def test_the_environment_of_the_model_is_the_lock_and_nothing_else(saved: Path) -> None:
+    lock = (ROOT / "mlflow_model" / "requirements.txt").read_text(encoding="utf-8")
+    assert (saved / "requirements.txt").read_text(encoding="utf-8") == lock
+    assert "mypreprocessing==1.1.0 \\\n    --hash=sha256:" in lock
+    for name in ("conda.yaml", "python_env.yaml"):
+        text = (saved / name).read_text(encoding="utf-8")
+        assert "-r requirements.txt" in text
+        assert not {"mlflow", "setuptools", "wheel"} & set(text.replace("=", " ").split())
+
+
+def test_the_input_example_is_the_example_request(saved: Path) -> None:
+    example = json.loads((saved / "serving_input_example.json").read_text(encoding="utf-8"))
+    assert example == {"inputs": [record()]}
+
+
+@pytest.fixture
+def tampered(tmp_path: Path, saved: Path) -> Path:
+    return shutil.copytree(saved, tmp_path / "tampered")
+
+
+def change_record(path: Path, **changes: Any) -> None:
+    file = path / "artifacts" / "training.json"
+    training = json.loads(file.read_text(encoding="utf-8"))
+    training["mypreprocessing"].update(changes)
+    file.write_text(json.dumps(training), encoding="utf-8")
+
+
+def test_another_version_of_the_preprocessing_is_refused(tampered: Path) -> None:
+    change_record(tampered, version="1.0.0")
+    with pytest.raises(
+        PreprocessingMismatchError,
+        match="trained with mypreprocessing 1.0.0, installed is 1.1.0; files that differ: ",
+    ):
+        load(tampered)
+
+
+def test_other_bytes_under_the_same_version_are_refused(tampered: Path) -> None:
+    files = {**model.installed_package()["files"], "features.py": "0" * 64, "gone.py": "0" * 64}
+    change_record(tampered, files=files)
+    with pytest.raises(
+        PreprocessingMismatchError,
+        match=r"files that differ: \['features.py', 'gone.py'\]. Install",
+    ):
+        load(tampered)
+
+
+def test_the_refusal_reaches_whoever_loads_the_model_through_mlflow(tampered: Path) -> None:
+    change_record(tampered, version="1.0.0")
+    with pytest.raises((RuntimeError, MlflowException), match="mypreprocessing 1.0.0, installed"):
+        mlflow.pyfunc.load_model(str(tampered))
+
+
+def test_a_booster_of_other_columns_is_refused(tampered: Path, data: Any, classifier: Any) -> None:
+    del classifier
+    swapped = list(FEATURES)
+    swapped[0], swapped[1] = swapped[1], swapped[0]
+    booster = fit(data.records, data.labels, Options(trees=1)).get_booster()
+    booster.feature_names = swapped
+    booster.save_model(tampered / "artifacts" / "booster.ubj")
+    with pytest.raises(FeatureMismatchError, match=r"columns \['glucose', 'pregnancies'"):
+        load(tampered)
+
+
+def test_the_installed_package_is_described_by_the_bytes_that_run() -> None:
+    package = model.installed_package()
+    assert package["version"] == "1.1.0"
+    assert sorted(package["files"]) == ["__init__.py", "features.py", "patient.py", "py.typed"]
+
+
+def _patients(records: pd.DataFrame) -> list[Patient]:
+    return [
+        Patient.model_validate(
+            {**row, "pregnancies": int(row["pregnancies"]), "age": int(row["age"])}
+        )
+        for row in records.to_dict(orient="records")
+    ]
