@@ -5,6 +5,8 @@ SHELL := /bin/bash
 
 BASE_PYTHON ?= python3.11
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export MLFLOW_TRACKING_URI ?= sqlite:///mlflow.db
+export MLFLOW_DISABLE_TELEMETRY ?= true
 
 .PHONY: help demo test lint lock feed publish train serve ui clean
 
@@ -14,15 +16,17 @@ help: ## list the targets
 demo: .venv/ready ## the main job: publish, train, serve, predict
 	python -m examples.demo
 
-test: .venv/ready ## every test
-	python -m pytest
+test: .venv/ready ## every test, with branch coverage
+	python -m pytest --cov --cov-report= --junit-xml=junit.xml
+	coverage report --include='mypreprocessing/*' --fail-under=100
+	coverage report --fail-under=90
 
 lint: .venv/ready ## formatting, lint, types
 	ruff format --check .
 	ruff check .
 	mypy
 
-lock: .venv/ready ## resolve the requirements and write the locks
+lock: .venv/ready ## resolve the requirements anew where the locks leave room, and write the locks
 	python -m feed lock
 
 feed: .venv/ready ## serve the local feed until Ctrl-C
@@ -31,14 +35,14 @@ feed: .venv/ready ## serve the local feed until Ctrl-C
 publish: .venv/ready ## build mypreprocessing and publish it to the feed
 	python -m feed publish
 
-train: .venv/ready ## mlflow run: train, evaluate, log, register
-	python -m feed run -- mlflow run . --env-manager uv --experiment-name diabetes
+train: .venv/ready ## mlflow run: train, evaluate, log, register; ARGS='-P trees=300'
+	python -m feed run -- mlflow run . --env-manager uv --experiment-name diabetes $(ARGS)
 
 serve: .venv/ready ## the champion on 127.0.0.1:5000
 	python -m feed run -- mlflow models serve -m models:/diabetes@champion -h 127.0.0.1 -p 5000 --env-manager uv
 
 ui: .venv/ready ## the MLflow UI on 127.0.0.1:5001
-	mlflow ui --host 127.0.0.1 --port 5001
+	mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --host 127.0.0.1 --port 5001
 
 clean: ## remove what can be made again: .venv and caches; runs and the local feed stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage coverage.xml junit.xml

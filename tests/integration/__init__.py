@@ -1,0 +1,1 @@
+"""Tests of the whole path: a real feed, a real mlflow run, a real server."""

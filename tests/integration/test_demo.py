@@ -1,0 +1,114 @@
+"""make demo, in a copy of the repository that has never been used."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Feed, Trained, clean_environ
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What git would give a newcomer, with the changes that are not committed yet."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).exists():
+            (tmp_path / "clone" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / "clone" / name)
+    return tmp_path / "clone"
+
+
+def demo(checkout: Path, environ: dict[str, str]) -> tuple[int, str]:
+    """Run the demo, and check that none of its processes is left."""
+    mark = uuid.uuid4().hex
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.demo"],
+        cwd=checkout,
+        env={**environ, "DEMO_MARK": mark},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not left_behind(mark)
+    return done.returncode, done.stdout + done.stderr
+
+
+def left_behind(mark: str) -> list[str]:
+    """The running processes that have a mark in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_text(encoding="utf-8"))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_process_that_is_left_behind_would_be_seen() -> None:
+    """The control of the check in every demo."""
+    mark = uuid.uuid4().hex
+    with subprocess.Popen(["sleep", "60"], env={**os.environ, "DEMO_MARK": mark}) as process:
+        assert left_behind(mark) == ["sleep\00060\000"]
+        process.kill()
+
+
+def test_without_a_credential_the_demo_uses_a_feed_of_its_own_and_can_be_repeated(
+    checkout: Path, trained: Trained
+) -> None:
+    environ = {**clean_environ(), "MLFLOW_ENV_ROOT": trained.environ["MLFLOW_ENV_ROOT"]}
+    for published in ("published mypreprocessing-1.1.0", "already there, the same bytes"):
+        status, output = demo(checkout, environ)
+        assert status == 0, output
+        assert published in output
+        assert_predicted(output)
+    password = (checkout / ".feed" / "password").read_text(encoding="utf-8")
+    assert password not in output
+    assert (checkout / "mlflow.db").exists()
+
+
+def test_with_a_credential_the_demo_uses_that_feed(
+    checkout: Path, trained: Trained, feed: Feed
+) -> None:
+    environ = {
+        **clean_environ(),
+        "MLFLOW_ENV_ROOT": trained.environ["MLFLOW_ENV_ROOT"],
+        "PIP_CONFIG_FILE": str(feed.local.write_pip_conf(int(feed.index.url.split(":")[2][:-8]))),
+    }
+    status, output = demo(checkout, environ)
+    assert status == 0, output
+    assert f"on {feed.index.url}" in output
+    assert feed.index.password not in output
+    assert not (checkout / ".feed").exists()
+    assert_predicted(output)
+    (feed.local.home / "pip.conf").unlink()
+
+
+def test_a_bad_credential_ends_the_demo_with_one_line(checkout: Path) -> None:
+    environ = {**clean_environ(), "PIP_EXTRA_INDEX_URL": "http://feed:s3cret@127.0.0.1:9/simple/"}
+    status, output = demo(checkout, environ)
+    assert status == 1
+    assert output.strip().splitlines()[-1].startswith("error: http://127.0.0.1:9/simple/ cannot be")
+    assert "Traceback" not in output
+    assert "s3cret" not in output
+
+
+def assert_predicted(output: str) -> None:
+    answers = re.findall(r'^\{"predictions": .*\}$', output, re.MULTILINE)
+    assert len(answers) == 1
+    (prediction,) = json.loads(answers[0])["predictions"]
+    assert prediction["pred"] == int(prediction["probability"] >= 0.5)
+    assert "What to do next" in output

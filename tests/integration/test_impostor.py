@@ -1,0 +1,173 @@
+"""Somebody publishes the package's name on an index that is searched first."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow.artifacts
+import pytest
+
+from feed import process, publish
+from tests.conftest import ROOT, Trained
+
+IMPOSTOR = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "mypreprocessing"
+version = "{version}"
+[tool.hatch.build.targets.wheel]
+include = ["mypreprocessing"]
+"""
+
+HASH = re.compile(r"^(mypreprocessing==1.1.0) \\\n +--hash=\S+", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def impostor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An index without a password that has our version with other bytes, and version 99.0."""
+    folder = tmp_path_factory.mktemp("impostor")
+    for version in ("1.1.0", "99.0"):
+        project = folder / version
+        (project / "mypreprocessing").mkdir(parents=True)
+        (project / "mypreprocessing" / "__init__.py").write_text(f"IMPOSTOR = '{version}'\n")
+        (project / "pyproject.toml").write_text(IMPOSTOR.format(version=version))
+        wheel = publish.build_wheel(project, project / "dist")
+        (folder / "packages").mkdir(exist_ok=True)
+        shutil.copy(wheel, folder / "packages")
+    port = process.free_port()
+    command = [sys.executable, "-m", "pypiserver", "run", "--disable-fallback", "-i", "127.0.0.1"]
+    options = ["-p", str(port), "-a", ".", "-P", ".", "--hash-algo", "sha256"]
+    with process.background(
+        [*command, *options, str(folder / "packages")],
+        port=port,
+        timeout_s=30,
+        log=folder / "log",
+    ):
+        yield f"http://127.0.0.1:{port}/simple/"
+
+
+@pytest.fixture
+def environ(trained: Trained, impostor: str, tmp_path: Path) -> dict[str, str]:
+    """The surroundings of the training, with the impostor's index before the feed's."""
+    return {
+        **trained.environ,
+        "UV_INDEX": f"{impostor} {trained.environ['UV_INDEX']}",
+        "PIP_EXTRA_INDEX_URL": f"{impostor} {trained.environ['PIP_EXTRA_INDEX_URL']}",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+        "MLFLOW_ENV_ROOT": str(tmp_path / "envs"),
+    }
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The MLflow project with its real environment, and an entry point that does nothing."""
+    folder = tmp_path / "project"
+    (folder / "training").mkdir(parents=True)
+    for name in ("conda.yaml", "training/requirements.txt"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "MLproject").write_text(
+        "name: p\nconda_env: conda.yaml\nentry_points: {main: {command: 'true'}}\n"
+    )
+    return folder
+
+
+@pytest.fixture
+def model(trained: Trained, tmp_path: Path) -> Path:
+    mlflow.set_tracking_uri(trained.tracking_uri)
+    path = mlflow.artifacts.download_artifacts(
+        "models:/diabetes@champion", dst_path=str(tmp_path / "model")
+    )
+    return Path(path)
+
+
+def make_training_environment(project: Path, environ: dict[str, str]) -> tuple[int, str]:
+    return run(["mlflow", "run", str(project), "--env-manager", "uv"], project, environ)
+
+
+def make_serving_environment(model: Path, environ: dict[str, str]) -> tuple[int, str]:
+    command = ["mlflow", "models", "prepare-env", "-m", str(model), "--env-manager", "uv"]
+    return run(command, model, environ)
+
+
+def run(command: list[str], folder: Path, environ: dict[str, str]) -> tuple[int, str]:
+    done = subprocess.run(
+        command, cwd=folder, env=environ, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def installed(environ: dict[str, str]) -> list[str]:
+    """What every environment that was made has as the package: 'ours', or an impostor's version."""
+    modules = Path(environ["MLFLOW_ENV_ROOT"]).rglob("site-packages/mypreprocessing/__init__.py")
+    texts = [module.read_text(encoding="utf-8") for module in modules]
+    return [text.split("'")[1] if text.startswith("IMPOSTOR") else "ours" for text in texts]
+
+
+def take_hash_out(requirements: Path, replacement: str = r"\1") -> None:
+    text, count = HASH.subn(replacement, requirements.read_text(encoding="utf-8"))
+    assert count == 1
+    requirements.write_text(text, encoding="utf-8")
+
+
+def test_the_training_environment_never_gets_an_impostor(
+    project: Path, environ: dict[str, str]
+) -> None:
+    status, output = make_training_environment(project, environ)
+    assert status != 0
+    assert "Hash mismatch for `mypreprocessing==1.1.0`" in output
+    assert installed(environ) == []
+
+
+def test_the_serving_environment_never_gets_an_impostor(
+    model: Path, environ: dict[str, str]
+) -> None:
+    status, output = make_serving_environment(model, environ)
+    assert status != 0
+    assert "Hash mismatch for `mypreprocessing==1.1.0`" in output
+    assert installed(environ) == []
+
+
+def test_pip_takes_the_feeds_package_whatever_comes_first(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    lock = (ROOT / "mlflow_model" / "requirements.txt").read_text(encoding="utf-8")
+    found = HASH.search(lock)
+    assert found is not None
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(found[0], encoding="utf-8")
+    target = Path(environ["MLFLOW_ENV_ROOT"]) / "site-packages"
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-cache-dir", "--target"]
+    status, output = run([*pip, str(target), "-r", str(requirements)], tmp_path, environ)
+    assert status == 0, output
+    assert installed(environ) == ["ours"]
+
+
+@pytest.mark.parametrize(
+    ("requirement", "gets_in"), [(r"\1", "1.1.0"), ("mypreprocessing", "99.0")]
+)
+def test_without_the_hash_an_impostor_gets_into_the_training_environment(
+    project: Path, environ: dict[str, str], requirement: str, gets_in: str
+) -> None:
+    """The control: without the lock's hash, and without its pin, the attack works."""
+    take_hash_out(project / "training" / "requirements.txt", requirement)
+    status, output = make_training_environment(project, environ)
+    assert status == 0, output
+    assert installed(environ) == [gets_in]
+
+
+@pytest.mark.parametrize(
+    ("requirement", "gets_in"), [(r"\1", "1.1.0"), ("mypreprocessing", "99.0")]
+)
+def test_without_the_hash_an_impostor_gets_into_the_serving_environment(
+    model: Path, environ: dict[str, str], requirement: str, gets_in: str
+) -> None:
+    """The control: without the lock's hash, and without its pin, the attack works."""
+    take_hash_out(model / "requirements.txt", requirement)
+    status, output = make_serving_environment(model, environ)
+    assert status == 0, output
+    assert installed(environ) == [gets_in]
