@@ -59,7 +59,7 @@ def log_provenance(run: mlflow.ActiveRun, data: Dataset, split: Split, options: 
         {
             "data.sha256": data.sha256,
             "mypreprocessing.version": package["version"],
-            "mypreprocessing.installed_from": _installed_from(),
+            "mypreprocessing.installed_from": installed_from(),
         }
     )
     mlflow.log_dict(dict(package), "mypreprocessing.json")
@@ -113,7 +113,7 @@ def register(model: ModelInfo) -> str:
     return str(version)
 
 
-def _installed_from() -> str:
+def installed_from() -> str:
     """Return 'index', or the kind of place that PEP 610 records for anything else."""
     direct = importlib.metadata.distribution("mypreprocessing").read_text("direct_url.json")
     if direct is None:

@@ -1,0 +1,115 @@
+"""Logging a training, in this process: the run, the aliases, and what a failure leaves."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tests.conftest import ROOT
+from training import __main__ as command
+from training import log
+from training.options import DATA
+
+QUICK = ["--data", str(ROOT / DATA), "--trees", "5", "--folds", "2", "--repeats", "1"]
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
+    """An empty tracking database, and a user who runs the command by hand."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    return mlflow.MlflowClient()
+
+
+def test_a_training_by_hand_is_logged_to_our_experiment_and_says_where_the_package_is_from(
+    client: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(QUICK) == 0
+    version = client.get_model_version_by_alias("diabetes", "champion")
+    run = client.get_run(str(version.run_id))
+    assert client.get_experiment(run.info.experiment_id).name == "diabetes"
+    assert run.data.tags["mypreprocessing.installed_from"] == "editable sources"
+    assert run.data.params["trees"] == "5"
+    said = capsys.readouterr().out
+    assert f"| AUC | {run.data.metrics['held_out/auc']:.3f} |" in said
+    assert f"run {run.info.run_id}: models:/diabetes/1 is the champion" in said
+    held_out = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/held_out.json")
+    assert len(held_out["inputs"]) == len(held_out["probabilities"]) == 154
+
+
+def test_a_second_training_becomes_the_champion(client: mlflow.MlflowClient) -> None:
+    for version in ("1", "2"):
+        assert command.main(QUICK) == 0
+        champion = client.get_model_version_by_alias("diabetes", "champion")
+        assert str(champion.version) == version
+
+
+def test_a_training_that_fails_leaves_the_champion_and_a_failed_run(
+    client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(QUICK) == 0
+
+    def full(*_: object) -> None:
+        raise mlflow.MlflowException("no space left")
+
+    monkeypatch.setattr(log, "log_model", full)
+    assert command.main(QUICK) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "error: no space left"
+    assert len(client.search_model_versions("name='diabetes'")) == 1
+    experiment = client.get_experiment_by_name("diabetes")
+    assert experiment is not None
+    statuses = {run.info.status for run in client.search_runs([experiment.experiment_id])}
+    assert statuses == {"FINISHED", "FAILED"}
+
+
+def test_a_run_that_mlflow_run_made_in_an_experiment_is_used(
+    client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = client.create_experiment("elsewhere")
+    made = client.create_run(experiment)
+    client.log_param(made.info.run_id, "trees", "5.0")
+    monkeypatch.setenv("MLFLOW_RUN_ID", made.info.run_id)
+    assert command.main(QUICK) == 0
+    run = client.get_run(made.info.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["trees"] == "5.0"
+    assert client.get_model_version_by_alias("diabetes", "champion").run_id == made.info.run_id
+
+
+def test_a_run_in_the_default_experiment_is_left_with_a_note(
+    client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = client.create_run("0", tags={"mlflow.source.git.commit": "abc", "mlflow.other": "x"})
+    monkeypatch.setenv("MLFLOW_RUN_ID", made.info.run_id)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")
+    assert command.main(QUICK) == 0
+    version = client.get_model_version_by_alias("diabetes", "champion")
+    run = client.get_run(str(version.run_id))
+    assert run.info.run_id != made.info.run_id
+    assert run.data.tags["mlflow.source.git.commit"] == "abc"
+    assert "mlflow.other" not in run.data.tags
+    note = client.get_run(made.info.run_id).data.tags["mlflow.note.content"]
+    assert note == f"The training is run {run.info.run_id} of the experiment diabetes."
+
+
+@pytest.mark.parametrize(
+    ("direct_url", "place"),
+    [
+        (None, "index"),
+        (json.dumps({"url": "file:///x", "dir_info": {"editable": True}}), "editable sources"),
+        (json.dumps({"url": "file:///x.whl", "archive_info": {}}), "file"),
+    ],
+)
+def test_where_the_package_was_installed_from_follows_pep_610(
+    monkeypatch: pytest.MonkeyPatch, direct_url: str | None, place: str
+) -> None:
+    class Distribution:
+        def read_text(self, name: str) -> str | None:
+            assert name == "direct_url.json"
+            return direct_url
+
+    monkeypatch.setattr("importlib.metadata.distribution", lambda _: Distribution())
+    assert log.installed_from() == place
