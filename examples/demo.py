@@ -27,6 +27,7 @@ What to do next:
 def main() -> int:
     """Do the main job and return the exit status; a failure is one line on standard error."""
     os.chdir(ROOT)
+    process.end_on_sigterm()
     try:
         with credential_or_local(make=True) as found:
             _main_job(found)

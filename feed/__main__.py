@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ FAILURES = (credential.CredentialError, lock.LockError, process.ProcessError, pu
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status; a failure is one line on standard error."""
     options = _parser().parse_args(arguments)
+    process.end_on_sigterm()
     try:
         status: int = options.command(options)
     except FAILURES as error:
@@ -84,11 +84,7 @@ def _publish(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     with credential_or_local() as found:
-        environ = credential.environment(found, os.environ)
-        try:
-            return subprocess.run(options.argv, env=environ, check=False).returncode
-        except FileNotFoundError:
-            raise process.ProcessError(f"{options.argv[0]}: no such command") from None
+        return process.run_in_place(options.argv, env=credential.environment(found, os.environ))
 
 
 def _lock(options: argparse.Namespace) -> int:

@@ -35,6 +35,36 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, hint: s
         raise ProcessError(f"{' '.join(command[:3])} … ended with status {status}: {hint}")
 
 
+def run_in_place(command: Sequence[str], *, env: Mapping[str, str]) -> int:
+    """Run a program as if it were this one: it gets our signals, and we return its status.
+
+    Ours no longer end us: it is the last thing that a command does.
+
+    Raises
+    ------
+    ProcessError
+        If the program is not there.
+    """
+    try:
+        child = subprocess.Popen(command, env=env)
+    except FileNotFoundError:
+        raise ProcessError(f"{command[0]}: no such command") from None
+    # The terminal sends its SIGINT to the program as well: what it makes of it is its own affair.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    status = child.wait()
+    return status if status >= 0 else 128 - status
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM end this program the way Ctrl-C does: every ``with`` block is left properly."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
 @contextmanager
 def background(
     command: Sequence[str],

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from feed import process
 from feed.process import ProcessError
+from tests.conftest import ROOT
 
 SERVER = """
 import socket, sys, subprocess, time
@@ -105,3 +107,56 @@ def test_a_server_that_never_listens_is_an_error_and_ended(tmp_path: Path) -> No
     ):
         pass
     assert not lives(int(log.read_text(encoding="utf-8")))
+
+
+LEAVES = """
+import sys, time
+from pathlib import Path
+from feed import process
+process.end_on_sigterm()
+port = process.free_port()
+code = Path(sys.argv[1]).read_text()
+with process.background(
+    [sys.executable, "-c", code, str(port)], port=port, timeout_s=30, log=Path(sys.argv[2])
+) as server:
+    print(server.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_sigterm_ends_the_servers_too(tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text(SERVER, encoding="utf-8")
+    command = [sys.executable, "-c", LEAVES, str(tmp_path / "server.py"), str(tmp_path / "log")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as running:
+        assert running.stdout is not None
+        server_pid = int(running.stdout.readline())
+        assert lives(server_pid)
+        running.terminate()
+        assert running.wait(timeout=30) == 128 + signal.SIGTERM
+    assert not lives(server_pid)
+
+
+IN_PLACE = """
+import os, sys
+from feed import process
+sys.exit(process.run_in_place(sys.argv[1:], env=os.environ))
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("import signal, sys, time; signal.signal(15, lambda *_: sys.exit(5))", 5),
+        ("import time", 128 + signal.SIGTERM),
+    ],
+)
+def test_a_program_run_in_place_gets_our_sigterm_and_gives_its_status(
+    code: str, status: int
+) -> None:
+    program = f"{code}\nprint('ready', flush=True); time.sleep(600)"
+    command = [sys.executable, "-c", IN_PLACE, sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "ready\n"
+        running.terminate()
+        assert running.wait(timeout=30) == status
