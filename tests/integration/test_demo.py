@@ -61,8 +61,13 @@ def left_behind(mark: str) -> list[str]:
 def test_a_process_that_is_left_behind_would_be_seen() -> None:
     """The control of the check in every demo."""
     mark = uuid.uuid4().hex
-    with subprocess.Popen(["sleep", "60"], env={**os.environ, "DEMO_MARK": mark}) as process:
-        assert left_behind(mark) == ["sleep\00060\000"]
+    code = "import time; print(flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", code]
+    environ = {**os.environ, "DEMO_MARK": mark}
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert len(left_behind(mark)) == 1
         process.kill()
 
 
