@@ -21,10 +21,12 @@ test: .venv/ready ## every test, with branch coverage
 	coverage report --include='mypreprocessing/*' --fail-under=100
 	coverage report --fail-under=90
 
-lint: .venv/ready ## formatting, lint, types
+lint: .venv/ready ## formatting, lint, types, the pipeline's schema
 	ruff format --check .
 	ruff check .
 	mypy
+	yamllint --strict azure-pipelines.yml conda.yaml MLproject .yamllint
+	check-jsonschema --builtin-schema vendor.azure-pipelines --data-transform azure-pipelines --regex-variant nonunicode azure-pipelines.yml
 
 lock: .venv/ready ## resolve the requirements anew where the locks leave room, and write the locks
 	python -m feed lock
