@@ -42,7 +42,7 @@ def test_the_options_are_read() -> None:
     [
         (["--trees", "0"], "--trees: Input should be greater than or equal to 1, got '0'"),
         (["--threshold", "1"], "--threshold: Input should be less than 1, got '1'"),
-        (["--learning-rate", "fast"], "--learning_rate: Input should be a valid number.*'fast'"),
+        (["--learning-rate", "fast"], "--learning-rate: Input should be a valid number.*'fast'"),
         (["--folds", "2.5"], "--folds: Input should be a valid integer"),
         (["--nonsense", "1"], "unrecognized arguments: --nonsense"),
     ],
@@ -52,7 +52,7 @@ def test_a_bad_option_ends_with_what_was_got_and_expected(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
-    assert re.search(said, capsys.readouterr().err)
+    assert re.search(f"error: {said}.*\n$", capsys.readouterr().err)
 
 
 def test_bad_data_ends_with_one_line_and_no_run(

@@ -50,7 +50,8 @@ def parse(arguments: list[str] | None) -> Options:
         return Options.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
-        parser.error(f"--{first['loc'][0]}: {first['msg']}, got {first['input']!r}")
+        flag = str(first["loc"][0]).replace("_", "-")
+        parser.exit(2, f"error: --{flag}: {first['msg']}, got {first['input']!r}\n")
 
 
 if __name__ == "__main__":
