@@ -122,6 +122,8 @@ def test_without_a_credential_a_local_feed_that_is_there_is_used(
 def test_the_local_feed_is_served_until_ctrl_c(tmp_path: Path) -> None:
     port = process.free_port()
     code = (
+        # A shell that runs the tests in the background has SIGINT ignored, for its children too.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "import sys; from pathlib import Path; from feed import __main__ as c, local;"
         f"local.LocalFeed.__init__.__defaults__ = (Path({str(tmp_path / 'home')!r}),);"
         f"sys.exit(c.main(['serve', '--port', '{port}']))"
@@ -130,14 +132,15 @@ def test_the_local_feed_is_served_until_ctrl_c(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout is not None
-        server.stdout.readline()
-        server.stdout.readline()
-        line = server.stdout.readline().strip()
-        path = line.removeprefix("export PIP_CONFIG_FILE=")
-        environ = {**clean_environ(), "PIP_CONFIG_FILE": path}
-        published = feed_command("publish", environ=environ)
-        server.send_signal(signal.SIGINT)
-        assert server.wait(timeout=30) == 130
+        try:
+            lines = [server.stdout.readline().strip() for _ in range(3)]
+            path = lines[-1].removeprefix("export PIP_CONFIG_FILE=")
+            environ = {**clean_environ(), "PIP_CONFIG_FILE": path}
+            published = feed_command("publish", environ=environ)
+            server.send_signal(signal.SIGINT)
+            assert server.wait(timeout=30) == 130
+        finally:
+            server.terminate()
     assert published.returncode == 0, published.stderr
     deadline = time.monotonic() + 10
     while process._listens(port) and time.monotonic() < deadline:  # noqa: SLF001 # the same probe

@@ -91,7 +91,7 @@ def assert_from_feed(python: Path, trained: Trained, feed: Feed) -> None:
     assert Path(where["file"]).is_relative_to(python.parent.parent)
     assert where["version"] == "1.1.0"
     assert where["direct_url"] is None
-    wheel = next(feed.local.packages.glob("*.whl"))
+    (wheel,) = feed.local.packages.glob("*.whl")
     listed = subprocess.run(
         ["unzip", "-p", wheel, "mypreprocessing-1.1.0.dist-info/RECORD"],
         capture_output=True,
