@@ -82,7 +82,7 @@ def test_a_planted_copy_in_a_file_is_found(
     trained: Trained, feed: Feed, tmp_path: Path, name: str, number: int
 ) -> None:
     """The control, for the files of a model."""
-    original = sorted((trained.folder / "mlruns").rglob(name))[0]
+    original = min((trained.folder / "mlruns").rglob(name))
     planted = Path(shutil.copy(original, tmp_path))
     assert holders(tmp_path, feed) == []
     with planted.open("a", encoding="utf-8") as file:
