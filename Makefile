@@ -41,7 +41,8 @@ train: .venv/ready ## mlflow run: train, evaluate, log, register; ARGS='-P trees
 	python -m feed run -- mlflow run . --env-manager uv --experiment-name diabetes $(ARGS)
 
 serve: .venv/ready ## the champion on 127.0.0.1:5000
-	python -m feed run -- mlflow models serve -m models:/diabetes@champion -h 127.0.0.1 -p 5000 --env-manager uv
+	python -m feed run -- mlflow models prepare-env -m models:/diabetes@champion --env-manager uv
+	python -m feed drop -- mlflow models serve -m models:/diabetes@champion -h 127.0.0.1 -p 5000 --env-manager uv
 
 ui: .venv/ready ## the MLflow UI on 127.0.0.1:5001
 	mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --host 127.0.0.1 --port 5001

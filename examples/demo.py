@@ -7,7 +7,7 @@ from typing import Final
 
 import requests
 
-from feed import credential, process, publish
+from feed import credential, environments, process, publish
 from feed.__main__ import FAILURES, credential_or_local, publish_project
 
 ROOT: Final = Path(__file__).parent.parent
@@ -29,9 +29,9 @@ def main() -> int:
     os.chdir(ROOT)
     process.end_on_sigterm()
     try:
-        with credential_or_local(make=True) as found:
+        with credential_or_local(make=True) as found, environments.no_half_made(os.environ):
             _main_job(found)
-    except FAILURES as error:
+    except (*FAILURES, requests.RequestException, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -52,10 +52,15 @@ def _main_job(found: credential.Credential) -> None:
     process.run(run, env=environ, hint="see its output above")
 
     _step(3, f"mlflow models serve {MODEL}")
+    uv = ("--env-manager", "uv")
+    prepare = ("mlflow", "models", "prepare-env", "-m", MODEL, *uv)
+    process.run(prepare, env=environ, hint="see its output above")
+    # A server needs no credential: it lives on after the installation.
+    without = credential.removed(environ)
     port = process.free_port()
-    serve = ("mlflow", "models", "serve", "-m", MODEL, "--env-manager", "uv")
+    serve = ("mlflow", "models", "serve", "-m", MODEL, *uv)
     address = ("-h", "127.0.0.1", "-p", str(port))
-    with process.background((*serve, *address), port=port, timeout_s=300, env=environ):
+    with process.background((*serve, *address), port=port, timeout_s=120, env=without):
         _step(4, f"POST {REQUEST.relative_to(ROOT)} to /invocations")
         answer = predict(port)
     print(answer)
@@ -63,12 +68,14 @@ def _main_job(found: credential.Credential) -> None:
 
 def predict(port: int) -> str:
     """Send the example request to a server on 127.0.0.1 and return its answer."""
-    response = requests.post(
-        f"http://127.0.0.1:{port}/invocations",
-        data=REQUEST.read_bytes(),
-        headers={"Content-Type": "application/json"},
-        timeout=60,
-    )
+    with requests.Session() as session:
+        session.trust_env = False  # a patient's record is no business of a proxy's
+        response = session.post(
+            f"http://127.0.0.1:{port}/invocations",
+            data=REQUEST.read_bytes(),
+            headers={"Content-Type": "application/json"},
+            timeout=60,
+        )
     if response.status_code != requests.codes.ok:
         raise process.ProcessError(f"the server answered with status {response.status_code}")
     return response.text

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from feed import credential, lock, process, publish
+from feed import credential, environments, lock, process, publish
 from feed.local import PORT, LocalFeed
 
 FAILURES = (credential.CredentialError, lock.LockError, process.ProcessError, publish.PublishError)
@@ -84,7 +84,16 @@ def _publish(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     with credential_or_local() as found:
-        return process.run_in_place(options.argv, env=credential.environment(found, os.environ))
+        environ = credential.environment(found, os.environ)
+        with environments.no_half_made(environ):
+            status = process.status(options.argv, env=environ)
+        if status:
+            publish.check_access(found.feed)  # then that is why, in a line, whatever was said above
+    return status
+
+
+def _drop(options: argparse.Namespace) -> int:
+    return process.status(options.argv, env=credential.removed(os.environ))
 
 
 def _lock(options: argparse.Namespace) -> int:
@@ -98,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="serve the local feed on 127.0.0.1")
-    serve.add_argument("--port", type=int, default=PORT)
+    serve.add_argument("--port", type=int, default=PORT, choices=range(1, 65536), metavar="PORT")
     serve.set_defaults(command=_serve)
 
     publishing = commands.add_parser("publish", help="build, check and upload a private package")
@@ -109,6 +118,10 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a command that may install from the feed")
     run.add_argument("argv", nargs="+", metavar="ARGUMENT")
     run.set_defaults(command=_run)
+
+    drop = commands.add_parser("drop", help="run a command that needs no credential, without one")
+    drop.add_argument("argv", nargs="+", metavar="ARGUMENT")
+    drop.set_defaults(command=_drop)
 
     commands.add_parser("lock", help="write the locks").set_defaults(command=_lock)
     return parser

@@ -1,5 +1,6 @@
 """The feed's credential: from the two variables that may hold it, to what pip and uv need."""
 
+import base64
 import configparser
 import os
 from collections.abc import Mapping
@@ -11,7 +12,14 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 TEMPLATE: Final = Path(__file__).parent.parent / "pip.conf.template"
 
+VARIABLES: Final = (
+    *("PIP_CONFIG_FILE", "PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "PYPIRC_PATH"),
+    *("UV_DEFAULT_INDEX", "UV_INDEX"),
+)
+"""The variables that may hold a credential, or name a file that does."""
+
 _SECTIONS: Final = ("global", "install")
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 _MISSING: Final = (
     "no feed credential: set PIP_CONFIG_FILE to a pip.conf made from "
@@ -49,18 +57,21 @@ class Index:
 
 @dataclass(frozen=True)
 class Credential:
-    """What a user gave us to install with: the feed, among the extra indexes in their order.
+    """What a user gave us to install with: the feed, among the indexes in their order.
 
     Attributes
     ----------
     feed
         The first index that has a user name: where the private package is.
-    urls
-        All extra indexes as they were given, in search order: secrets.
+    extra
+        The extra indexes as they were given, in search order: secrets.
+    default
+        What stands for the public index, as it was given, or None: a secret.
     """
 
     feed: Index
-    urls: tuple[str, ...] = field(repr=False)
+    extra: tuple[str, ...] = field(repr=False)
+    default: str | None = field(default=None, repr=False)
 
 
 def read(environ: Mapping[str, str]) -> Credential:
@@ -69,8 +80,8 @@ def read(environ: Mapping[str, str]) -> Credential:
     Parameters
     ----------
     environ
-        Looked at for ``PIP_EXTRA_INDEX_URL`` and, without that, ``PIP_CONFIG_FILE``: the order
-        that pip has.
+        Looked at for ``PIP_EXTRA_INDEX_URL`` and ``PIP_CONFIG_FILE``, in this order; of the file,
+        ``extra-index-url`` and ``index-url`` count.
 
     Raises
     ------
@@ -82,19 +93,30 @@ def read(environ: Mapping[str, str]) -> Credential:
     >>> read({"PIP_EXTRA_INDEX_URL": "https://me:s3cret@feed.example/simple/"})
     Credential(feed=Index(url='https://feed.example/simple/'))
     """
-    if urls := environ.get("PIP_EXTRA_INDEX_URL", "").split():
-        return _credential(urls, source="PIP_EXTRA_INDEX_URL")
-    path = environ.get("PIP_CONFIG_FILE", "")
-    if path and path != os.devnull:
-        return _credential(_configured(Path(path)), source=f"PIP_CONFIG_FILE ({path})")
-    raise CredentialError(_MISSING)
+    if not is_set(environ):
+        raise CredentialError(_MISSING)
+    extra = environ.get("PIP_EXTRA_INDEX_URL", "").split()
+    default = None
+    sources = ["PIP_EXTRA_INDEX_URL"] if extra else []
+    if _names_file(environ):
+        path = environ["PIP_CONFIG_FILE"]
+        options = _configured(Path(path))
+        extra += options["extra-index-url"]
+        default = next(iter(options["index-url"]), None)
+        sources.append(f"PIP_CONFIG_FILE ({path})")
+    urls = [*extra, default] if default else extra
+    source = " and ".join(sources)
+    if any("${" in url for url in urls):
+        raise CredentialError(f"{source}: a placeholder of {TEMPLATE.name} is not filled in")
+    feeds = [index for url in urls if (index := parse_index(url))]
+    if not feeds:
+        raise CredentialError(f"{source}: expected https://USER:PASSWORD@HOST/…/simple/")
+    return Credential(feeds[0], tuple(extra), default)
 
 
 def is_set(environ: Mapping[str, str]) -> bool:
     """Return whether the environment names a credential, good or bad."""
-    return bool(environ.get("PIP_EXTRA_INDEX_URL", "").strip()) or (
-        environ.get("PIP_CONFIG_FILE", "") not in {"", os.devnull}
-    )
+    return bool(environ.get("PIP_EXTRA_INDEX_URL", "").strip()) or _names_file(environ)
 
 
 def from_index(index: Index) -> Credential:
@@ -105,14 +127,41 @@ def from_index(index: Index) -> Credential:
 def environment(credential: Credential, environ: Mapping[str, str]) -> dict[str, str]:
     """Return a copy of `environ` in which pip and uv find the private package.
 
-    pip reads ``PIP_EXTRA_INDEX_URL``. uv reads neither that nor pip.conf, only ``UV_INDEX``, which
-    it searches before the public index; an index that ``UV_INDEX`` names already stays first.
+    pip reads ``PIP_EXTRA_INDEX_URL`` and its configuration. uv reads neither, only ``UV_INDEX``,
+    which it searches first, and ``UV_DEFAULT_INDEX``; an index that ``UV_INDEX`` names already
+    stays first. A feed on this machine is reached without the proxy.
     """
-    return {
-        **environ,
-        "PIP_EXTRA_INDEX_URL": " ".join(credential.urls),
-        "UV_INDEX": " ".join([*environ.get("UV_INDEX", "").split(), *credential.urls]),
+    found = {
+        **without_proxy(credential.feed.url, environ),
+        "PIP_EXTRA_INDEX_URL": " ".join(credential.extra),
+        "UV_INDEX": " ".join([*environ.get("UV_INDEX", "").split(), *credential.extra]),
     }
+    if credential.default:
+        found["UV_DEFAULT_INDEX"] = credential.default
+    return found
+
+
+def removed(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return a copy of `environ` without what may hold a credential."""
+    return {name: value for name, value in environ.items() if name not in VARIABLES}
+
+
+def without_proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return a copy of `environ` in which `url` is reached directly if it is on this machine."""
+    host = urlsplit(url).hostname
+    if host not in _LOOPBACK:
+        return dict(environ)
+    hosts = environ.get("NO_PROXY") or environ.get("no_proxy")
+    direct = f"{hosts},{host}" if hosts else host
+    return {**environ, "NO_PROXY": direct, "no_proxy": direct}
+
+
+def scrub(text: str, index: Index) -> str:
+    """Return `text` without the password of `index`, in any form that a server may repeat."""
+    pair = base64.b64encode(f"{index.username}:{index.password}".encode()).decode()
+    for form in (pair, index.password, quote(index.password, safe="")):
+        text = text.replace(form, "…") if form else text
+    return text
 
 
 def write_pip_conf(index: Index, path: Path) -> None:
@@ -136,8 +185,18 @@ def write_secret(text: str, path: Path) -> None:
     part.replace(path)
 
 
-def _configured(path: Path) -> list[str]:
-    parser = configparser.RawConfigParser()
+class _Parser(configparser.RawConfigParser):
+    def optionxform(self, optionstr: str) -> str:
+        """Take ``extra_index_url`` for ``extra-index-url``, as pip does."""
+        return optionstr.lower().replace("_", "-")
+
+
+def _names_file(environ: Mapping[str, str]) -> bool:
+    return environ.get("PIP_CONFIG_FILE", "") not in {"", os.devnull}
+
+
+def _configured(path: Path) -> dict[str, list[str]]:
+    parser = _Parser()
     try:
         parser.read_string(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -145,34 +204,29 @@ def _configured(path: Path) -> list[str]:
     except (configparser.Error, UnicodeDecodeError):
         reason = f"not a pip configuration file; {TEMPLATE.name} shows one"
     else:
-        options = [parser.get(name, "extra-index-url", fallback="") for name in _SECTIONS]
-        if urls := " ".join(options).split():
-            return urls
+        found = {
+            name: " ".join(parser.get(part, name, fallback="") for part in _SECTIONS).split()
+            for name in ("extra-index-url", "index-url")
+        }
+        if any(found.values()):
+            return found
         reason = f"has no extra-index-url; {TEMPLATE.name} shows one"
     # Not chained: a parser's error quotes the line, and with it the credential.
     raise CredentialError(f"PIP_CONFIG_FILE ({path}): {reason}") from None
-
-
-def _credential(urls: list[str], *, source: str) -> Credential:
-    if any("${" in url for url in urls):
-        raise CredentialError(f"{source}: a placeholder of {TEMPLATE.name} is not filled in")
-    feeds = [index for url in urls if (index := parse_index(url))]
-    if not feeds:
-        raise CredentialError(f"{source}: expected https://USER:PASSWORD@HOST/…/simple/")
-    return Credential(feeds[0], tuple(urls))
 
 
 def parse_index(url: str) -> Index | None:
     """Return the authenticated index that `url` stands for, or None if it has no user name."""
     try:
         parts = urlsplit(url)
-        address = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+        usable = bool(parts.hostname and parts.username and parts.port != 0)
     except ValueError:
         return None
-    if parts.scheme not in {"http", "https"} or not address or not parts.username:
+    if parts.scheme not in {"http", "https"} or not usable:
         return None
+    address = parts.netloc.rpartition("@")[2]
     return Index(
         urlunsplit((parts.scheme, address, parts.path, "", "")),
-        unquote(parts.username),
+        unquote(parts.username or ""),
         unquote(parts.password or ""),
     )

@@ -3,7 +3,7 @@
 import secrets
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -75,7 +75,11 @@ class LocalFeed:
         path = self.home / "password"
         if not path.exists():
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            credential.write_secret(secrets.token_urlsafe(32), path)
+            mine = path.with_name(f"password.{secrets.token_hex(4)}")
+            credential.write_secret(secrets.token_urlsafe(32), mine)
+            with suppress(FileExistsError):  # somebody else was first: theirs is the password
+                path.hardlink_to(mine)
+            mine.unlink()
         return path.read_text(encoding="utf-8")
 
 

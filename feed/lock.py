@@ -60,11 +60,12 @@ def check(wheel: Path, lock: Path = ROOT / SERVING) -> None:
         If the lock has another version, or other bytes under this one.
     """
     locked = locked_sha256(wheel.name, lock)
+    name = f"{lock.parent.name}/{lock.name}"
     if locked is None:
-        raise LockError(f"{lock.name} does not have {wheel.name}: run make lock and commit it")
+        raise LockError(f"{name} does not have {wheel.name}: run make lock and commit it")
     if locked != publish.sha256(wheel):
         raise LockError(
-            f"{lock.name} has {wheel.name} with sha256 {locked}, these sources give "
+            f"{name} has {wheel.name} with sha256 {locked}, these sources give "
             f"{publish.sha256(wheel)}: raise the version in mypreprocessing/pyproject.toml, then "
             "run make lock"
         )

@@ -24,36 +24,33 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, hint: s
     Raises
     ------
     ProcessError
-        If the program is not there or ends with another status than 0; the message ends with
+        If the program cannot be run or ends with another status than 0; the message ends with
         `hint`.
     """
-    try:
-        status = subprocess.run(command, env=env, check=False).returncode
-    except FileNotFoundError as error:
-        raise ProcessError(f"{command[0]} is not installed: {hint}") from error
-    if status:
-        raise ProcessError(f"{' '.join(command[:3])} … ended with status {status}: {hint}")
+    if code := status(command, env=env):
+        raise ProcessError(f"{' '.join(command[:3])} … ended with status {code}: {hint}")
 
 
-def run_in_place(command: Sequence[str], *, env: Mapping[str, str]) -> int:
-    """Run a program as if it were this one: it gets our signals, and we return its status.
+def status(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+    """Run a program to its end and return its exit status, 128 + N for signal N.
 
-    Ours no longer end us: it is the last thing that a command does.
+    It gets a process group of its own. Whatever ends us, Ctrl-C and `end_on_sigterm` included, ends
+    the whole group first.
 
     Raises
     ------
     ProcessError
-        If the program is not there.
+        If the program cannot be run.
     """
     try:
-        child = subprocess.Popen(command, env=env)
-    except FileNotFoundError:
-        raise ProcessError(f"{command[0]}: no such command") from None
-    # The terminal sends its SIGINT to the program as well: what it makes of it is its own affair.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-    status = child.wait()
-    return status if status >= 0 else 128 - status
+        child = subprocess.Popen(command, env=env, start_new_session=True)
+    except OSError as error:
+        raise ProcessError(f"{command[0]} cannot be run: {error.strerror}") from error
+    try:
+        code = child.wait()
+    finally:
+        _end_group(child)
+    return code if code >= 0 else 128 - code
 
 
 def end_on_sigterm() -> None:
@@ -90,9 +87,12 @@ def background(
             f"port {port} of 127.0.0.1 is in use: end what listens there, or choose another port"
         )
     with _output(log) as output:
-        process = subprocess.Popen(
-            command, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
+        try:
+            process = subprocess.Popen(
+                command, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        except OSError as error:
+            raise ProcessError(f"{command[0]} cannot be run: {error.strerror}") from error
         try:
             _wait(process, command, port=port, timeout_s=timeout_s, log=log)
             yield process
@@ -133,9 +133,13 @@ def _wait(
 ) -> None:
     name = " ".join(command[:3])
     deadline = time.monotonic() + timeout_s
-    while not _listens(port):
+    while True:
+        listens = _listens(port)
+        # Looked at after the port: what listens there could be somebody else's.
         if process.poll() is not None:
             raise ProcessError(f"{name} … ended with status {process.returncode}: {_said(log)}")
+        if listens:
+            return
         if time.monotonic() > deadline:
             raise ProcessError(
                 f"{name} … does not listen on {port} after {timeout_s:g} s: {_said(log)}"

@@ -3,18 +3,26 @@
 import configparser
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import requests
 from packaging.utils import canonicalize_name, parse_wheel_filename
-from pypi_simple import NoSuchProjectError, PyPISimple
+from pypi_simple import (
+    NoSuchProjectError,
+    PyPISimple,
+    UnsupportedContentTypeError,
+    UnsupportedRepoVersionError,
+)
 
 from feed import credential, process
 from feed.credential import Index
@@ -23,6 +31,9 @@ SOURCE_DATE_EPOCH: Final = "1580601600"
 """The date of every file in the wheel: 2020-02-02 00:00 UTC, which is hatchling's own default."""
 
 _TIMEOUT_S: Final = 30
+_ADDRESS: Final = re.compile(
+    r"https?://[\w.-]+(:\d+)?(/[^\s@]*)?|https?://\[[\da-f:]+\](:\d+)?(/[^\s@]*)?"
+)
 
 
 class PublishError(Exception):
@@ -103,14 +114,16 @@ def published_sha256(filename: str, index: Index) -> str | None:
         If the feed cannot be asked.
     """
     project = canonicalize_name(parse_wheel_filename(filename)[0])
-    with PyPISimple(index.url, auth=(index.username, index.password)) as client:
+    with _client(index) as client:
         try:
             page = client.get_project_page(project, timeout=_TIMEOUT_S)
             for package in page.packages:
                 if package.filename == filename:
-                    return package.digests.get("sha256") or _downloaded_sha256(client, package.url)
+                    return package.digests.get("sha256") or _downloaded_sha256(package.url, client)
         except NoSuchProjectError:
             return None
+        except (UnsupportedContentTypeError, UnsupportedRepoVersionError, JSONDecodeError):
+            raise PublishError(f"{index.url} is not a package index: check the address") from None
         except requests.RequestException as error:
             raise PublishError(_reason(error, index)) from None
     return None
@@ -168,10 +181,20 @@ def _target(section: dict[str, str], path: Path) -> Target:
     if inline := credential.parse_index(url):
         url = inline.url
         section = {"username": inline.username, "password": inline.password, **section}
+    if not _ADDRESS.fullmatch(url):  # not quoted: it may have a password in it
+        raise PublishError(f"PYPIRC_PATH ({path}): expected an address https://HOST/…/upload/")
     if not section.get("username") or not section.get("password"):
         raise PublishError(f"PYPIRC_PATH ({path}) has no username and password for {url}")
     base = url.rstrip("/").removesuffix("/upload")
     return Target(url, Index(f"{base}/simple/", section["username"], section["password"]))
+
+
+def _client(index: Index) -> PyPISimple:
+    session = requests.Session()
+    session.auth = (index.username, index.password)
+    # A feed on this machine is no business of a proxy's.
+    session.trust_env = credential.without_proxy(index.url, {}) == {}
+    return PyPISimple(index.url, session=session)
 
 
 def _with_plain_modes(project: Path, parent: Path) -> Path:
@@ -200,6 +223,7 @@ def _check(wheel: Path) -> None:
 
 def _upload(wheel: Path, target: Target) -> None:
     environ = {
+        **credential.without_proxy(target.upload_url, os.environ),
         "TWINE_REPOSITORY_URL": target.upload_url,
         "TWINE_USERNAME": target.index.username,
         "TWINE_PASSWORD": target.index.password,
@@ -208,14 +232,30 @@ def _upload(wheel: Path, target: Target) -> None:
     done = _python("twine", "upload", "--disable-progress-bar", str(wheel), environ=environ)
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        reason = lines[-1].replace(target.index.password, "…") if lines else "it said nothing"
-        raise PublishError(f"twine could not upload to {target.upload_url}: {reason.strip()}")
+        said = credential.scrub(lines[-1].strip(), target.index) if lines else "it said nothing"
+        raise PublishError(f"twine could not upload to {target.upload_url}: {said}")
 
 
-def _downloaded_sha256(client: PyPISimple, url: str) -> str:
-    response = client.s.get(url, timeout=_TIMEOUT_S)
+def _downloaded_sha256(url: str, client: PyPISimple) -> str:
+    home, other = urlsplit(client.endpoint).netloc, urlsplit(url).netloc
+    response = (
+        client.s.get(url, timeout=_TIMEOUT_S)
+        if home == other
+        else requests.get(url, timeout=_TIMEOUT_S)
+    )
     response.raise_for_status()
     return hashlib.sha256(response.content).hexdigest()
+
+
+def check_access(index: Index) -> None:
+    """Ask a feed for a page, to see whether it lets us in.
+
+    Raises
+    ------
+    PublishError
+        If it refuses the credential, cannot be reached, or is no package index.
+    """
+    published_sha256("mypreprocessing-0-py3-none-any.whl", index)
 
 
 def _reason(error: requests.RequestException, index: Index) -> str:

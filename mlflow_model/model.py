@@ -6,14 +6,14 @@ only, and its last line names the model.
 
 import hashlib
 import importlib.metadata
-import json
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 import mlflow.models
 import xgboost
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 import mypreprocessing
 from mypreprocessing import FEATURES, Patient, preprocess
@@ -104,13 +104,15 @@ class DiabetesModel(PythonModel):
 
         Raises
         ------
+        pydantic.ValidationError
+            If the training record is not one.
         PreprocessingMismatchError
             If mypreprocessing is not the one that the model was trained with.
         FeatureMismatchError
             If the booster's columns are not `FEATURES`, in this order.
         """
-        record = Path(context.artifacts["training"]).read_text(encoding="utf-8")
-        training: TrainingRecord = json.loads(record)
+        record = Path(context.artifacts["training"]).read_bytes()
+        training = TypeAdapter(TrainingRecord).validate_json(record)
         check_package(training["mypreprocessing"], installed_package())
         self._threshold = training["threshold"]
         # A request is small: handing it to several threads costs more than it saves.

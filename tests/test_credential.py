@@ -23,24 +23,63 @@ def pip_conf(folder: Path, text: str) -> dict[str, str]:
 def test_pip_extra_index_url_is_read() -> None:
     found = credential.read({"PIP_EXTRA_INDEX_URL": URL})
     assert found.feed == INDEX
-    assert found.urls == (URL,)
+    assert found.extra == (URL,)
 
 
 @pytest.mark.parametrize("section", ["global", "install"])
-def test_a_pip_conf_is_read(tmp_path: Path, section: str) -> None:
-    environ = pip_conf(tmp_path, f"[{section}]\nextra-index-url =\n  {URL}\n")
+@pytest.mark.parametrize("option", ["extra-index-url", "extra_index_url"])
+def test_a_pip_conf_is_read(tmp_path: Path, section: str, option: str) -> None:
+    environ = pip_conf(tmp_path, f"[{section}]\n{option} =\n  {URL}\n")
     assert credential.read(environ).feed == INDEX
 
 
-def test_the_variable_goes_before_the_file_as_with_pip(tmp_path: Path) -> None:
+def test_the_variable_goes_before_the_file_and_both_count(tmp_path: Path) -> None:
     environ = pip_conf(tmp_path, "[global]\nextra-index-url = https://a:b@other.example/\n")
-    assert credential.read({**environ, "PIP_EXTRA_INDEX_URL": URL}).feed == INDEX
+    both = credential.read({**environ, "PIP_EXTRA_INDEX_URL": URL})
+    assert both.feed == INDEX
+    assert both.extra == (URL, "https://a:b@other.example/")
+    mirror = {**environ, "PIP_EXTRA_INDEX_URL": "https://wheels.example/cpu"}
+    assert credential.read(mirror).feed == Index("https://other.example/", "a", "b")
+
+
+def test_a_single_feed_stands_for_the_public_index(tmp_path: Path) -> None:
+    found = credential.read(pip_conf(tmp_path, f"[global]\nindex-url = {URL}\n"))
+    assert found.feed == INDEX
+    environ = credential.environment(found, {})
+    assert environ["UV_DEFAULT_INDEX"] == URL
+    assert environ["UV_INDEX"] == environ["PIP_EXTRA_INDEX_URL"] == ""
+
+
+def test_an_ipv6_address_keeps_its_brackets() -> None:
+    found = credential.read({"PIP_EXTRA_INDEX_URL": "http://me:s3cret@[::1]:8083/simple/"})
+    assert found.feed.url == "http://[::1]:8083/simple/"
+    assert found.feed.authenticated_url == "http://me:s3cret@[::1]:8083/simple/"
+
+
+@pytest.mark.parametrize("set_already", ["", "intern.example"])
+def test_a_feed_on_this_machine_is_reached_without_the_proxy(set_already: str) -> None:
+    given = {"http_proxy": "http://proxy.example:3128", "no_proxy": set_already}
+    local = Index("http://127.0.0.1:8083/simple/", "feed", "s3cret")
+    environ = credential.environment(credential.from_index(local), given)
+    expected = f"{set_already},127.0.0.1".lstrip(",")
+    assert environ["no_proxy"] == environ["NO_PROXY"] == expected
+    assert "NO_PROXY" not in credential.environment(credential.from_index(INDEX), given)
+
+
+def test_nothing_of_a_credential_is_left_where_it_is_removed() -> None:
+    environ = credential.environment(credential.from_index(INDEX), {"HOME": "/home/me"})
+    assert credential.removed({**environ, "PIP_CONFIG_FILE": "x"}) == {"HOME": "/home/me"}
+
+
+@pytest.mark.parametrize("form", ["s3cr/t", "s3cr%2Ft", "bWU6czNjci90"])
+def test_the_password_is_taken_out_of_a_text_in_every_form(form: str) -> None:
+    assert credential.scrub(f"Forbidden: {form}!", INDEX) == "Forbidden: …!"
 
 
 def test_the_feed_is_the_first_index_with_a_user_name() -> None:
     found = credential.read({"PIP_EXTRA_INDEX_URL": f"https://open.example/simple/ {URL}"})
     assert found.feed == INDEX
-    assert found.urls == ("https://open.example/simple/", URL)
+    assert found.extra == ("https://open.example/simple/", URL)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +120,7 @@ def test_an_address_without_a_credential_is_refused_and_not_shown(url: str) -> N
             "[global\nextra-index-url = https://me:s3cret@feed.example/",
             "not a pip configuration file",
         ),
-        ("[global]\nindex-url = https://me:s3cret@feed.example/", "has no extra-index-url"),
+        ("[global]\ntimeout = 3 # https://me:s3cret@feed.example/", "has no extra-index-url"),
     ],
 )
 def test_an_unusable_pip_conf_is_named_and_not_quoted(

@@ -83,7 +83,9 @@ def test_the_hash_is_the_files(tmp_path: Path) -> None:
         pytest.param([HEADER + ",weight"], "line 1: columns surplus: 1; expected", id="surplus"),
         pytest.param([ROW, OTHER], r"line 1: columns missing: \['preg.*surplus: 9", id="no header"),
         pytest.param([], r"line 1: columns missing: \['pregnancies'", id="empty"),
-        pytest.param([HEADER], "expected rows under the header, got none", id="only a header"),
+        pytest.param(
+            [HEADER], "line 2: expected rows under the header, got none", id="only a header"
+        ),
         pytest.param([HEADER, ROW[:-1] + "2"], "line 2, diabetes: expected 0 or 1", id="label 2"),
         pytest.param([HEADER, ROW[:-1]], "line 2, diabetes: expected 0 or 1", id="no label"),
         pytest.param([HEADER, ROW, "777" + ROW[1:]], "line 3, pregnancies: Input", id="range"),
@@ -92,7 +94,9 @@ def test_the_hash_is_the_files(tmp_path: Path) -> None:
         pytest.param([HEADER, ROW.replace(",50,", ",,")], "line 2, age: Input", id="no age"),
         pytest.param([HEADER, ROW[:-2]], "line 2: expected 9 cells, got 8", id="short"),
         pytest.param([HEADER, ROW, ROW + ",777"], "line 3: expected 9 cells, got 10", id="long"),
-        pytest.param([HEADER, '"' + ROW], "unexpected end of data", id="quote"),
+        pytest.param([HEADER, ROW, '"' + ROW], "line 3: unexpected end of data", id="quote"),
+        pytest.param([HEADER, '"6"7,' + ROW], "line 2: ',' expected after", id="after a quote"),
+        pytest.param([HEADER, ROW.replace("148", "7_7")], "line 2, glucose: exp", id="underscore"),
         pytest.param(["", HEADER, ROW], r"line 1: columns missing", id="blank first line"),
     ],
 )

@@ -41,6 +41,12 @@ def test_a_test_size_that_leaves_too_few_rows_is_an_error(data: Dataset) -> None
         evaluate.split(data, Options(test_size=0.0001))
 
 
+def test_held_out_rows_of_one_label_are_an_error(data: Dataset) -> None:
+    rare = Dataset(data.records, np.array([1] * 10 + [0] * 758), "")
+    with pytest.raises(DataError, match="leaves 4 held-out rows of one label: expected both"):
+        evaluate.split(rare, Options(test_size=0.005))
+
+
 def test_the_figures_are_the_textbooks() -> None:
     labels = np.array([0, 0, 1, 1])
     predicted = np.array([0.1, 0.6, 0.4, 0.9])

@@ -129,6 +129,49 @@ def test_a_frame_of_something_other_than_numbers_is_refused(value: object, kind:
         preprocess(frame(glucose=value))
 
 
+def test_numbers_beyond_float32_are_refused() -> None:
+    with pytest.raises(ValueError, match="column 'bmi': expected finite numbers, got an infinity"):
+        preprocess(frame(bmi=1e39))
+
+
+def test_column_names_that_are_values_are_counted_and_not_shown() -> None:
+    """A CSV without a header, read by pandas: the names are the first patient."""
+    headerless = pd.DataFrame([list(record().values())], columns=["6", "148", *"abcdef"])
+    with pytest.raises(ValueError, match=r"surplus: \['a', .*'2 that are no names'\]") as error:
+        preprocess(headerless)
+    assert "148" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        pytest.param((patient for patient in patients()), id="generator"),
+        pytest.param(iter(patients()), id="iterator"),
+        pytest.param({}, id="dict"),
+        pytest.param("", id="text"),
+        pytest.param(None, id="nothing"),
+    ],
+)
+def test_what_is_no_sequence_is_refused_and_not_taken_for_an_empty_one(
+    records: Sequence[Patient],
+) -> None:
+    with pytest.raises(TypeError, match="expected a sequence of Patient or a DataFrame, got "):
+        preprocess(records)
+
+
+@pytest.mark.parametrize("value", ["s3cret", [1], 10**400])
+def test_an_unchecked_record_is_refused_without_its_value(value: object) -> None:
+    unchecked = Patient.model_construct(**record(glucose=value))
+    with pytest.raises(TypeError, match="the records: expected numbers, got something") as error:
+        preprocess([unchecked])
+    assert error.value.__suppress_context__
+
+
+def test_an_unchecked_record_with_null_where_no_measurement_is_is_refused() -> None:
+    with pytest.raises(ValueError, match="column 'age': got null; only"):
+        preprocess([Patient.model_construct(**record(age=None))])
+
+
 def test_an_unchecked_mapping_is_refused() -> None:
     with pytest.raises(TypeError, match="record 1: expected a Patient, got dict; check a mapping"):
         preprocess([*patients(), record()])  # type: ignore[list-item] # the point of the test

@@ -1,5 +1,6 @@
 """The feed's commands, as a user runs them."""
 
+import json
 import os
 import signal
 import subprocess
@@ -60,7 +61,7 @@ def test_the_feed_of_a_pypirc_is_published_to(feed: Feed, tmp_path: Path) -> Non
 def test_a_changed_package_is_not_published(feed: Feed, tmp_path: Path) -> None:
     done = feed_command("publish", str(changed(tmp_path)), environ=feed.environ)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: requirements.txt has mypreprocessing-1.1.0")
+    assert done.stderr.startswith("error: mlflow_model/requirements.txt has mypreprocessing-1.1.0")
     assert "raise the version" in done.stderr
     assert done.stderr.count("\n") == 1
 
@@ -90,7 +91,31 @@ def test_the_status_of_a_command_is_passed_on(feed: Feed) -> None:
 
 def test_a_command_that_is_not_there_is_one_line(feed: Feed) -> None:
     done = feed_command("run", "--", "no-such-command", environ=feed.environ)
-    assert (done.returncode, done.stderr) == (1, "error: no-such-command: no such command\n")
+    said = "error: no-such-command cannot be run: No such file or directory\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_a_command_that_fails_with_a_wrong_password_ends_with_what_is_wrong(feed: Feed) -> None:
+    url = feed.index.authenticated_url.replace(feed.index.password, "wr0ng")
+    environ = {**clean_environ(), "PIP_EXTRA_INDEX_URL": url}
+    done = feed_command("run", "--", "false", environ=environ)
+    assert done.returncode == 1
+    assert "refuses the user name or password" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_command_that_needs_no_credential_has_none(feed: Feed) -> None:
+    show = "import os, json; print(json.dumps(dict(os.environ)))"
+    environ = {**feed.environ, "PIP_CONFIG_FILE": "pip.conf", "PYPIRC_PATH": ".pypirc"}
+    done = feed_command("drop", "--", sys.executable, "-c", show, environ=environ)
+    assert feed.index.password not in done.stdout
+    assert {"PIP_CONFIG_FILE", "PYPIRC_PATH"}.isdisjoint(json.loads(done.stdout))
+
+
+def test_a_port_that_is_none_is_refused() -> None:
+    done = feed_command("serve", "--port", "99999")
+    assert done.returncode == 2
+    assert "invalid choice: 99999" in done.stderr
 
 
 @pytest.mark.usefixtures("no_local_feed")

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModelContext
+from pydantic import ValidationError
 
 from mlflow_model import model, save
 from mlflow_model.model import (
@@ -194,6 +195,13 @@ def test_the_refusal_reaches_whoever_loads_the_model_through_mlflow(tampered: Pa
     change_record(tampered, version="1.0.0")
     with pytest.raises((RuntimeError, MlflowException), match="mypreprocessing 1.0.0, installed"):
         mlflow.pyfunc.load_model(str(tampered))
+
+
+@pytest.mark.parametrize("text", ['{"threshold": 0.5}', "not JSON"])
+def test_a_training_record_that_is_none_is_refused(tampered: Path, text: str) -> None:
+    (tampered / "artifacts" / "training.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ValidationError, match="TrainingRecord"):
+        load(tampered)
 
 
 def test_a_booster_of_other_columns_is_refused(tampered: Path, data: Any, classifier: Any) -> None:

@@ -40,7 +40,7 @@ def test_a_program_that_fails_ends_with_its_status_and_the_hint() -> None:
 
 
 def test_a_program_that_is_not_there_is_named() -> None:
-    with pytest.raises(ProcessError, match="no-such-program is not installed: get it"):
+    with pytest.raises(ProcessError, match="no-such-program cannot be run: No such file"):
         process.run(["no-such-program"], hint="get it")
 
 
@@ -136,27 +136,45 @@ def test_sigterm_ends_the_servers_too(tmp_path: Path) -> None:
     assert not lives(server_pid)
 
 
-IN_PLACE = """
-import os, sys
+STATUS = """
+import sys
 from feed import process
-sys.exit(process.run_in_place(sys.argv[1:], env=os.environ))
+process.end_on_sigterm()
+sys.exit(process.status(sys.argv[1:]))
+"""
+
+FAMILY = """
+import subprocess, sys, time
+code = "import time; time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", code])
+print(child.pid, flush=True)
+child.wait()
 """
 
 
-@pytest.mark.parametrize(
-    ("code", "status"),
-    [
-        ("import signal, sys, time; signal.signal(15, lambda *_: sys.exit(5))", 5),
-        ("import time", 128 + signal.SIGTERM),
-    ],
-)
-def test_a_program_run_in_place_gets_our_sigterm_and_gives_its_status(
-    code: str, status: int
-) -> None:
-    program = f"{code}\nprint('ready', flush=True); time.sleep(600)"
-    command = [sys.executable, "-c", IN_PLACE, sys.executable, "-c", program]
+def test_sigterm_ends_a_program_and_its_children() -> None:
+    command = [sys.executable, "-c", STATUS, sys.executable, "-c", FAMILY]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as running:
         assert running.stdout is not None
-        assert running.stdout.readline() == "ready\n"
+        grandchild = int(running.stdout.readline())
+        assert lives(grandchild)
         running.terminate()
-        assert running.wait(timeout=30) == status
+        assert running.wait(timeout=30) == 128 + signal.SIGTERM
+    assert not lives(grandchild)
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("sys.exit(5)", 5), ("os.kill(os.getpid(), 9)", 128 + 9)]
+)
+def test_the_status_of_a_program_is_returned(code: str, status: int) -> None:
+    assert process.status([sys.executable, "-c", f"import os, sys; {code}"]) == status
+
+
+def test_a_file_that_is_no_program_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProcessError, match="cannot be run: Permission denied"):
+        process.status([str(tmp_path)])
+    with (
+        pytest.raises(ProcessError, match="cannot be run: Permission denied"),
+        process.background([str(tmp_path)], port=process.free_port(), timeout_s=1),
+    ):
+        pass

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -16,6 +18,8 @@ from feed.credential import Index
 from feed.local import LocalFeed
 from feed.publish import PublishError, Target
 from tests.conftest import PACKAGE
+
+SECRET = "s3cret!?"
 
 NO_VERSION = """
 [build-system]
@@ -169,20 +173,70 @@ def test_an_unreachable_feed_is_one_line(wheel: Path) -> None:
     assert "s3cret" not in str(e.value)
 
 
-def test_a_feed_that_fails_is_one_line_with_its_status(wheel: Path) -> None:
-    class Failing(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # the name that the base class calls
-            self.send_error(503)
+@contextmanager
+def answering(status: int, reason: str, body: bytes, content_type: str) -> Iterator[Index]:
+    """A server that gives every request the same answer, but an index page to a GET."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status, reason)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_error(403, f"Forbidden for {quote(SECRET)}")
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with http.server.HTTPServer(("127.0.0.1", 0), Failing) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        index = Index(f"http://127.0.0.1:{server.server_port}/simple/", "feed", "s3cret")
-        with pytest.raises(PublishError, match="simple/ answered with status 503: check"):
-            publish.publish(wheel, publish.target_from_credential(index))
+        yield Index(f"http://127.0.0.1:{server.server_port}/simple/", "feed", SECRET)
         server.shutdown()
+
+
+def test_a_feed_that_fails_is_one_line_with_its_status(wheel: Path) -> None:
+    with (
+        answering(503, "Busy", b"", "text/html") as index,
+        pytest.raises(PublishError, match="simple/ answered with status 503: check"),
+    ):
+        publish.publish(wheel, publish.target_from_credential(index))
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"{}", "application/vnd.pypi.simple.v99+json"),
+        (b"not JSON", "application/vnd.pypi.simple.v1+json"),
+        (b"picture", "image/png"),
+    ],
+)
+def test_what_is_no_package_index_is_one_line(wheel: Path, body: bytes, content_type: str) -> None:
+    with (
+        answering(200, "OK", body, content_type) as index,
+        pytest.raises(PublishError, match="simple/ is not a package index: check the address"),
+    ):
+        publish.publish(wheel, publish.target_from_credential(index))
+
+
+def test_a_server_that_repeats_the_password_is_not_repeated(wheel: Path) -> None:
+    with (
+        answering(200, "OK", b"<html></html>", "text/html") as index,
+        pytest.raises(PublishError, match="could not upload to .*: Forbidden for …") as error,
+    ):
+        publish.publish(wheel, publish.target_from_credential(index))
+    assert "s3cret" not in str(error.value)
+
+
+def test_a_proxy_does_not_hear_of_a_feed_on_this_machine(
+    own_feed: Target, wheel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    publish.check_access(own_feed.index)
+    assert publish.publish(wheel, own_feed) in {True, False}
 
 
 def test_a_readme_that_does_not_render_is_refused_before_the_upload(
@@ -261,6 +315,23 @@ def test_an_unreadable_pypirc_is_named_and_not_quoted(tmp_path: Path, text: str 
     with pytest.raises(PublishError, match=r"PYPIRC_PATH \(.*\) is not a readable .pypirc") as e:
         publish.target_from_pypirc(path)
     assert "s3cret" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://u:s3cret@host:notaport/x",
+        "https://:s3cret@host/x",
+        "ftp://u:s3cret@host/x",
+        "host/x",
+    ],
+)
+def test_an_address_in_a_pypirc_that_is_none_is_not_quoted(tmp_path: Path, address: str) -> None:
+    path = tmp_path / ".pypirc"
+    path.write_text(f"[dss]\nrepository = {address}\nusername = u\npassword = p\n")
+    with pytest.raises(PublishError, match="expected an address https://HOST") as error:
+        publish.target_from_pypirc(path)
+    assert "s3cret" not in str(error.value)
 
 
 def test_a_pypirc_without_a_password_is_an_error(tmp_path: Path) -> None:

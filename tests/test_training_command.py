@@ -45,6 +45,7 @@ def test_the_options_are_read() -> None:
         (["--learning-rate", "fast"], "--learning-rate: Input should be a valid number.*'fast'"),
         (["--folds", "2.5"], "--folds: Input should be a valid integer"),
         (["--nonsense", "1"], "unrecognized arguments: --nonsense"),
+        (["--trees"], "argument --trees: expected one argument"),
     ],
 )
 def test_a_bad_option_ends_with_what_was_got_and_expected(
@@ -52,7 +53,7 @@ def test_a_bad_option_ends_with_what_was_got_and_expected(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
-    assert re.search(f"error: {said}.*\n$", capsys.readouterr().err)
+    assert re.fullmatch(f"error: {said}.*\n", capsys.readouterr().err)
 
 
 def test_bad_data_ends_with_one_line_and_no_run(

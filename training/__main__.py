@@ -1,7 +1,9 @@
 """The command that MLproject's entry point runs."""
 
 import argparse
+import signal
 import sys
+from typing import NoReturn
 
 from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
@@ -14,6 +16,7 @@ from training.options import Options
 
 def main(arguments: list[str] | None = None) -> int:
     """Train once and return the exit status; a failure is one line on standard error."""
+    signal.signal(signal.SIGTERM, _leave)  # the run that is under way ends as failed
     try:
         train(parse(arguments))
     except (DataError, MlflowException) as error:
@@ -41,7 +44,7 @@ def train(options: Options) -> None:
 
 def parse(arguments: list[str] | None) -> Options:
     """Return the options of a command line, or end the program with one line on what is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m training", description=main.__doc__)
+    parser = _Parser(prog="python -m training", description=main.__doc__)
     for name, field in Options.model_fields.items():
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, default=field.default, help=f"{field.description} (%(default)s)")
@@ -51,7 +54,17 @@ def parse(arguments: list[str] | None) -> Options:
     except ValidationError as error:
         first = error.errors()[0]
         flag = str(first["loc"][0]).replace("_", "-")
-        parser.exit(2, f"error: --{flag}: {first['msg']}, got {first['input']!r}\n")
+        parser.error(f"--{flag}: {first['msg']}, got {first['input']!r}")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End with one line, without the usage."""
+        self.exit(2, f"error: {message}\n")
+
+
+def _leave(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 import csv
 import hashlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +63,7 @@ def read(path: Path) -> Dataset:
         raise DataError(f"{path}: expected a CSV file in UTF-8, got other bytes") from None
     try:
         patients, labels = _parse(text)
-    except (DataError, csv.Error) as error:
+    except DataError as error:
         raise DataError(f"{path}: {error}") from None
     return Dataset(
         records=pd.DataFrame([patient.model_dump() for patient in patients]),
@@ -73,11 +74,11 @@ def read(path: Path) -> Dataset:
 
 def _parse(text: str) -> tuple[list[Patient], list[int]]:
     reader = csv.reader(io.StringIO(text), strict=True)
-    header = next(reader, [])
+    rows = _rows(reader)
+    _, header = next(rows, (1, []))
     _check_header(header)
     patients, labels = [], []
-    for row in filter(None, reader):
-        line = reader.line_num
+    for line, row in filter(lambda numbered: numbered[1], rows):
         if len(row) != len(header):
             raise DataError(f"line {line}: expected {len(header)} cells, got {len(row)}")
         cells = dict(zip(header, row, strict=True))
@@ -87,8 +88,20 @@ def _parse(text: str) -> tuple[list[Patient], list[int]]:
         patients.append(_patient(cells, line))
         labels.append(int(label))
     if not patients:
-        raise DataError("expected rows under the header, got none")
+        raise DataError(f"line {reader.line_num + 1}: expected rows under the header, got none")
     return patients, labels
+
+
+def _rows(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Give the rows with the numbers of their lines."""
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataError(f"line {reader.line_num}: {error}") from None
+        yield reader.line_num, row
 
 
 def _check_header(header: list[str]) -> None:
@@ -110,6 +123,9 @@ def _patient(cells: dict[str, str], line: int) -> Patient:
         name: None if name in MEASUREMENTS and not cell.strip() else cell
         for name, cell in cells.items()
     }
+    for name, cell in cells.items():
+        if "_" in cell:  # Python's own numbers may have it, and so may pydantic's
+            raise DataError(f"line {line}, {name}: expected a number")
     try:
         return Patient.model_validate(record)
     except ValidationError as error:

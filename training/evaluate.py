@@ -18,6 +18,8 @@ from training.dataset import DataError, Dataset
 from training.fit import fit, probabilities
 from training.options import Options
 
+LABELS: Final = (0, 1)
+
 TITLES: Final = {
     "auc": "AUC",
     "average_precision": "Average precision",
@@ -52,7 +54,7 @@ def split(data: Dataset, options: Options) -> Split:
     DataError
         If there are too few rows of a label to hold out some and to cross-validate.
     """
-    for label in (0, 1):
+    for label in LABELS:
         count = int((data.labels == label).sum())
         if count < options.folds:
             raise DataError(
@@ -68,6 +70,12 @@ def split(data: Dataset, options: Options) -> Split:
         )
     except ValueError as error:
         raise DataError(f"test_size {options.test_size:g} leaves too few rows: {error}") from error
+    for name, rows in (("training", training), ("held-out", held_out)):
+        if len(set(data.labels[rows])) != len(LABELS):
+            raise DataError(
+                f"test_size {options.test_size:g} leaves {len(rows)} {name} rows of one label: "
+                "expected both labels on both sides"
+            )
     return Split(np.sort(training), np.sort(held_out))
 
 

@@ -233,7 +233,9 @@ def running(request: pytest.FixtureRequest, trained: Trained, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("running", [("serve", 5000)], indirect=True)
-def test_make_serve_answers_the_curl_line_of_the_readme(running: int) -> None:
+def test_make_serve_answers_the_curl_line_of_the_readme_and_holds_no_credential(
+    running: int, trained: Trained
+) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     line = re.search(r"^ *(curl .*\n.*/invocations)$", readme, re.MULTILINE)
     assert line is not None
@@ -243,8 +245,23 @@ def test_make_serve_answers_the_curl_line_of_the_readme(running: int) -> None:
     )
     (prediction,) = json.loads(done.stdout)["predictions"]
     assert prediction.keys() == {"model", "pred", "probability"}
+    assert_serves_without_a_credential(trained.environ)
     assert prediction["model"] == "diabetes"
     assert REQUEST.name in line[1]
+
+
+def assert_serves_without_a_credential(environ: dict[str, str]) -> None:
+    """Look into every process of the serving environment."""
+    servers = [
+        (folder / "environ").read_bytes()
+        for folder in Path("/proc").glob("[0-9]*")
+        if b"--port\x005000\x00" in (folder / "cmdline").read_bytes()
+    ]
+    assert servers
+    for server in servers:
+        assert environ["MLFLOW_TRACKING_URI"].encode() in server
+        assert environ["UV_INDEX"].encode() not in server
+        assert b"INDEX" not in server
 
 
 @pytest.mark.parametrize("running", [("ui", 5001)], indirect=True)

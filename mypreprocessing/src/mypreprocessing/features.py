@@ -34,11 +34,11 @@ def preprocess(records: Sequence[Patient] | pd.DataFrame) -> npt.NDArray[np.floa
     Raises
     ------
     TypeError
-        If an element of the sequence is not a `Patient`, or a column holds something other than
-        numbers.
+        If what is given is neither, an element of the sequence is not a `Patient`, or a column
+        holds something other than numbers.
     ValueError
-        If a column is missing, surplus or there twice, holds an infinity, or is null where no
-        measurement is.
+        If a column is missing, surplus or there twice, holds a number beyond float32, or is null
+        where no measurement is. No message shows a value.
 
     Examples
     --------
@@ -54,11 +54,16 @@ def preprocess(records: Sequence[Patient] | pd.DataFrame) -> npt.NDArray[np.floa
         features = _from_frame(records)
     else:
         features = _from_patients(records)
+    _check_values(features)
     features[(features == 0) & _MEASURED] = np.nan
     return features
 
 
 def _from_patients(patients: Sequence[Patient]) -> npt.NDArray[np.float32]:
+    if not isinstance(patients, Sequence) or isinstance(patients, str | bytes):
+        raise TypeError(
+            f"expected a sequence of Patient or a DataFrame, got {type(patients).__name__}"
+        )
     for position, patient in enumerate(patients):
         if not isinstance(patient, Patient):
             raise TypeError(
@@ -66,14 +71,18 @@ def _from_patients(patients: Sequence[Patient]) -> npt.NDArray[np.float32]:
                 "check a mapping with Patient.model_validate first"
             )
     values = [_VALUES_OF(patient) for patient in patients]
-    return np.array(values, dtype=np.float32).reshape(-1, len(FEATURES))
+    return _float32(values, "the records").reshape(-1, len(FEATURES))
 
 
 def _from_frame(frame: pd.DataFrame) -> npt.NDArray[np.float32]:
     _check_columns(frame)
     features = np.empty((len(frame), len(FEATURES)), dtype=np.float32)
     for position, name in enumerate(FEATURES):
-        features[:, position] = _numbers(frame[name])
+        column = frame[name]
+        kind = pd.api.types.infer_dtype(column, skipna=True)
+        if kind not in _NUMBERS:
+            raise TypeError(f"column {name!r}: expected numbers, got {kind} values")
+        features[:, position] = _float32(column, f"column {name!r}")
     return features
 
 
@@ -81,8 +90,8 @@ def _check_columns(frame: pd.DataFrame) -> None:
     names = list(frame.columns)
     faults = {
         "missing": [name for name in FEATURES if name not in names],
-        "surplus": [name for name in names if name not in FEATURES],
-        "twice": sorted({name for name in names if names.count(name) > 1}, key=str),
+        "surplus": _shown([name for name in names if name not in FEATURES]),
+        "twice": [name for name in FEATURES if names.count(name) > 1],
     }
     found = [f"{fault}: {names}" for fault, names in faults.items() if names]
     if found:
@@ -91,15 +100,29 @@ def _check_columns(frame: pd.DataFrame) -> None:
         )
 
 
-def _numbers(column: "pd.Series[float]") -> npt.NDArray[np.float64]:
-    kind = pd.api.types.infer_dtype(column, skipna=True)
-    if kind not in _NUMBERS:
-        raise TypeError(f"column {column.name!r}: expected numbers, got {kind} values")
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    if np.isinf(values).any():
-        raise ValueError(f"column {column.name!r}: expected finite numbers, got an infinity")
-    if column.name not in MEASUREMENTS and np.isnan(values).any():
-        raise ValueError(
-            f"column {column.name!r}: got null; only {list(MEASUREMENTS)} may be missing"
-        )
-    return values
+def _shown(names: list[object]) -> list[str]:
+    """Return what may be shown: without a header line, the names are a patient's values."""
+    shown = [name for name in names if isinstance(name, str) and name.isidentifier()]
+    hidden = len(names) - len(shown)
+    return [*shown, f"{hidden} that are no names"] if hidden else shown
+
+
+def _float32(values: object, what: str) -> npt.NDArray[np.float32]:
+    try:
+        with np.errstate(over="ignore"):  # to an infinity, which is refused
+            if isinstance(values, pd.Series):
+                values = values.to_numpy(dtype=np.float64, na_value=np.nan)
+            return np.asarray(values, dtype=np.float32)
+    except (ArithmeticError, TypeError, ValueError):
+        # Not chained: numpy's error shows the value.
+        raise TypeError(f"{what}: expected numbers, got something that is none") from None
+
+
+def _check_values(features: npt.NDArray[np.float32]) -> None:
+    for wrong, expected in (
+        (np.isinf(features), "expected finite numbers, got an infinity"),
+        (np.isnan(features) & ~_MEASURED, f"got null; only {list(MEASUREMENTS)} may be missing"),
+    ):
+        if wrong.any():
+            name = FEATURES[int(wrong.any(axis=0).argmax())]
+            raise ValueError(f"column {name!r}: {expected}")

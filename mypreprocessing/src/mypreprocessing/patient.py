@@ -43,8 +43,9 @@ class Patient(BaseModel):
     ------
     pydantic.ValidationError
         Its text names the field and the rule, never the value. Two things are the caller's: ask
-        for details with ``errors(include_input=False)``, and set ``hide_input_in_errors`` on a
-        model or adapter that holds patients, because pydantic goes by the outermost type.
+        for details with ``errors(include_input=False)`` or ``json(include_input=False)``, and set
+        ``hide_input_in_errors`` on a model or adapter that holds patients, because pydantic goes by
+        the outermost type.
 
     Examples
     --------
@@ -95,6 +96,10 @@ class Patient(BaseModel):
     age: int = Field(
         **_field("Age; the data has women of at least 21", unit="years", ge=21, le=120, example=33)
     )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse the change without showing the value, which pydantic's own refusal does."""
+        raise TypeError(f"a Patient cannot be changed: make another one with another {name}")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
