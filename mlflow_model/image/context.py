@@ -167,10 +167,11 @@ def _option(argument: str, left: Iterator[str]) -> tuple[str, str | None]:
         if equals or option in _BOOLEAN:
             return option, value if equals else None
         return option, next(left, "")
-    if argument in {"-q", "-D"}:
+    letters = argument[1:].lstrip("qD")  # they take no value, and may stand before one that does
+    if not letters:
         return argument, None
-    option, value = argument[:2], argument[2:].removeprefix("=")
-    return option, value or next(left, "")
+    value = letters[1:].removeprefix("=") or next(left, "")
+    return (f"-{letters[0]}" if letters[0] == "f" else argument), value
 
 
 def _rfc3339(text: str) -> str:
