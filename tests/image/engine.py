@@ -1,4 +1,4 @@
-"""A Docker engine of the tests' own: its own data, its own socket, no bridge and no firewall rule."""
+"""A Docker engine of the tests' own: own data, own socket, no bridge and no firewall rule."""
 
 import os
 import shutil

@@ -5,13 +5,11 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import mlflow
 import pytest
@@ -282,7 +280,7 @@ class _Load:
             for number in range(clients)
         ]
 
-    def __enter__(self) -> "_Load":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
