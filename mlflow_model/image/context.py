@@ -70,13 +70,13 @@ def parse(arguments: Sequence[str]) -> Build | None:
     dockerfile = None
     left = iter(arguments)
     for argument in left:
-        option, value = _option(argument, left)
-        if option in {"-f", "--file"}:
+        name, value, taken = _option(argument, left)
+        if name in {"-f", "--file"}:
             dockerfile = value
-        elif not option:
-            folders.append(argument)
+        elif name:
+            options += taken
         else:
-            options += [argument] if value is None or argument != option else [option, value]
+            folders += taken
     if len(folders) != 1 or not Path(folders[0]).is_dir():
         return None
     folder = Path(folders[0])
@@ -158,20 +158,24 @@ def labels(model: Path, base_name: str) -> dict[str, str]:
     return {key: str(value) for key, value in known.items() if value is not None}
 
 
-def _option(argument: str, left: Iterator[str]) -> tuple[str, str | None]:
-    """Return an option and its value, taking it from `left`; a plain argument is no option."""
+def _option(argument: str, left: Iterator[str]) -> tuple[str, str, list[str]]:
+    """Return an option's name, its value and the arguments that it takes, some from `left`.
+
+    A plain argument has no name. Short options without a value can stand before another: ``-qt x``.
+    """
     if not argument.startswith("-") or argument == "-":
-        return "", None
+        return "", "", [argument]
     if argument.startswith("--"):
-        option, equals, value = argument.partition("=")
-        if equals or option in _BOOLEAN:
-            return option, value if equals else None
-        return option, next(left, "")
-    letters = argument[1:].lstrip("qD")  # they take no value, and may stand before one that does
-    if not letters:
-        return argument, None
-    value = letters[1:].removeprefix("=") or next(left, "")
-    return (f"-{letters[0]}" if letters[0] == "f" else argument), value
+        name, equals, value = argument.partition("=")
+        alone = bool(equals) or name in _BOOLEAN
+    else:
+        letters = argument[1:].lstrip("qD")
+        name, value = f"-{letters[:1]}", letters[1:].removeprefix("=")
+        alone = not letters or bool(value)
+    if alone:
+        return name, value, [argument]
+    value = next(left, "")
+    return name, value, [argument, value]
 
 
 def _rfc3339(text: str) -> str:

@@ -53,6 +53,7 @@ def running(folder: Path) -> Iterator[str]:
             _restore(before)
             dockerd.terminate()
             dockerd.wait(60)
+            _unmount(folder)
 
 
 def _wait(dockerd: subprocess.Popen[bytes], folder: Path) -> None:
@@ -67,6 +68,13 @@ def _wait(dockerd: subprocess.Popen[bytes], folder: Path) -> None:
         else:
             return
         time.sleep(0.2)
+
+
+def _unmount(folder: Path) -> None:
+    """Let go of what dockerd leaves mounted, so that its folder can be removed."""
+    mounts = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
+    below = [line.split()[1] for line in mounts if line.split()[1].startswith(f"{folder}/")]
+    subprocess.run(["umount", "--lazy", *below], check=bool(below), capture_output=True)
 
 
 def _restore(before: str | None) -> None:
