@@ -1,14 +1,12 @@
 """What runs in the container: check the model, keep the workers alive, drain them at the end.
 
-It is copied into the image and is the entry point there, with three roles: the supervisor is
-process 1, each worker serves the model on the socket that the supervisor holds, ``health`` is the
-image's health check. The supervisor needs nothing but the standard library and stays small.
+It is copied into the image and is the entry point there: the supervisor, process 1, which starts
+worker.py on a socket that it holds. It needs little of the standard library, and stays small.
+With the argument ``health`` it is the image's health check.
 """
 
-import asyncio
 import contextlib
 import hashlib
-import http.client
 import json
 import math
 import os
@@ -17,13 +15,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, Final
-
-APP: Final = "mlflow.pyfunc.scoring_server.app:app"
-"""The ASGI application that a worker serves: MLflow's own."""
+from typing import IO, Final
 
 MODEL: Final = Path("/opt/model")
 MANIFEST: Final = "manifest.json"
@@ -35,8 +30,9 @@ ADDED: Final = frozenset({MANIFEST, "registered_model_meta"})
 CANNOT_START: Final = 3
 """The exit status where the model, or a setting, is not fit to be served."""
 
-_GRACE_S: Final = 25
-_LINGER_S: Final = 0.5  # what a client sends by then on an open connection is answered
+GRACE_S: Final = 25
+"""How long a request that was accepted may take after SIGTERM."""
+
 _DEATHS: Final = 5
 _DEATHS_WITHIN_S: Final = 60
 
@@ -46,12 +42,10 @@ class StartError(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """Run one of the three roles and return its exit status."""
+    """Supervise, or check the health of who does, and return the exit status."""
     try:
         if arguments[:1] == ["health"]:
             return health(os.environ)
-        if arguments[:1] == ["worker"]:
-            return work(int(arguments[1]), int(arguments[2]))
         return Supervisor(os.environ).run()
     except StartError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
@@ -114,6 +108,8 @@ def health(environ: Mapping[str, str]) -> int:
     host, port = _address(environ)
     if host in {"0.0.0.0", "::"}:  # noqa: S104 # compared, not bound
         host = "localhost" if host == "::" else "127.0.0.1"
+    import http.client  # noqa: PLC0415 # the supervisor does without it
+
     connection = http.client.HTTPConnection(host, port, timeout=4)
     try:
         connection.request("GET", "/ping")
@@ -168,7 +164,7 @@ class Supervisor:
     def _start(self, listener: socket.socket) -> IO[bytes]:
         """Start a worker and return a pipe: a byte once it serves, its end if it never does."""
         serves, tell = os.pipe()
-        command = [sys.executable, __file__, "worker", str(listener.fileno()), str(tell)]
+        command = [sys.executable, "-m", "mlflow_model.worker", str(listener.fileno()), str(tell)]
         worker = subprocess.Popen(command, pass_fds=(listener.fileno(), tell))
         self._workers[worker.pid] = worker
         os.close(tell)
@@ -203,7 +199,7 @@ class Supervisor:
     def _drain(self) -> int:
         for worker in self._workers.values():
             worker.terminate()
-        deadline = time.monotonic() + _GRACE_S + 2
+        deadline = time.monotonic() + GRACE_S + 2
         for worker in self._workers.values():
             try:
                 worker.wait(max(0, deadline - time.monotonic()))
@@ -216,97 +212,6 @@ class Supervisor:
     def _end(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self._ending = True
-
-
-def work(listener: int, ready: int) -> int:
-    """Serve the model on a listening socket until SIGTERM; the role of a worker.
-
-    Parameters
-    ----------
-    listener
-        The file descriptor of the socket.
-    ready
-        The file descriptor of a pipe that gets one byte once requests are answered.
-    """
-    # Until the server has its own handlers, and after it gives them back and signals itself again.
-    signal.signal(signal.SIGTERM, _quit)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: see Supervisor
-    app = _load_app()
-    server = _draining_server(app, ready)
-    server.run(sockets=[socket.socket(fileno=listener)])
-    return 0
-
-
-def _load_app() -> Any:
-    os.environ.update(
-        __pyfunc_model_path__=str(MODEL),
-        MLFLOW_DISABLE_TELEMETRY="true",
-        GIT_PYTHON_REFRESH="quiet",
-    )
-    from uvicorn.importer import import_from_string  # noqa: PLC0415 # only the workers pay for it
-
-    try:
-        return import_from_string(APP)
-    except Exception as error:  # noqa: BLE001 # whatever it is, nothing can be served
-        said = " ".join(str(error).split())
-        raise StartError(f"the model cannot be loaded: {type(error).__name__}: {said}") from None
-
-
-def _draining_server(app: Any, ready: int) -> Any:
-    from uvicorn import Config, Server  # noqa: PLC0415 # only the workers pay for it
-
-    class DrainingServer(Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            with contextlib.suppress(BrokenPipeError):  # the supervisor listens to the first alone
-                os.write(ready, b"1")
-            os.close(ready)
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            """Let open connections send what is under way, answer it, and close them then.
-
-            Alone, uvicorn drops a connection that waits to be accepted, and closes one at once on
-            which it has read no request yet.
-            """
-            waiting = [found for one in sockets or [] for found in _accept_all(one)]
-            for listening in self.servers:
-                listening.close()
-            for connection in waiting:
-                await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
-            self.server_state.default_headers = [
-                *self.server_state.default_headers,
-                (b"connection", b"close"),
-            ]
-            deadline = time.monotonic() + _LINGER_S
-            # uvicorn has no event to wait for.
-            while self.server_state.connections and time.monotonic() < deadline:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-            await super().shutdown(sockets)
-
-        def _protocol(self) -> asyncio.Protocol:
-            protocol: Any = self.config.http_protocol_class
-            made: asyncio.Protocol = protocol(
-                config=self.config,
-                server_state=self.server_state,
-                app_state=self.lifespan.state,
-            )
-            return made
-
-    options: dict[str, Any] = {"access_log": False, "log_level": "warning"}
-    return DrainingServer(Config(app, timeout_graceful_shutdown=_GRACE_S, **options))
-
-
-def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            connection, _ = listener.accept()
-            connection.setblocking(False)  # noqa: FBT003 # the socket's own signature
-            yield connection
-
-
-def _quit(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise SystemExit(0)
 
 
 def _reap_orphans(workers: Mapping[int, object]) -> None:

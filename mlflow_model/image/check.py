@@ -138,7 +138,7 @@ def _wait(name: str) -> None:
 
 
 def _answers(name: str) -> bool:
-    command = ("exec", name, "python", "-I", "-S", "/opt/serve/container.py", "health")
+    command = ("exec", name, "python", "-S", "-m", "mlflow_model.container", "health")
     try:
         docker.ask(*command)
     except process.ProcessError:

@@ -14,7 +14,7 @@ from mlflow_model import container
 
 PACKAGE: Final = Path(__file__).parent.parent
 DOCKERFILE: Final = PACKAGE / "Dockerfile"
-SERVE: Final = ("container.py",)
+SERVE: Final = ("__init__.py", "container.py", "worker.py")
 """The files of this package that run in the container."""
 
 HEADER: Final = "# Build an image that can serve mlflow models."
@@ -129,9 +129,10 @@ def make(build: Build, folder: Path) -> None:
     except container.StartError as error:
         raise BuildError(str(error)) from error
     shutil.copytree(model, folder / "model_dir")
-    (folder / "serve").mkdir()
+    serve = folder / "serve" / PACKAGE.name
+    serve.mkdir(parents=True)
     for name in SERVE:
-        shutil.copyfile(PACKAGE / name, folder / "serve" / name)
+        shutil.copyfile(PACKAGE / name, serve / name)
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)  # another user reads it in the container
 

@@ -57,7 +57,7 @@ def test_it_serves_without_a_network(built: Built, held_out: dict[str, Any]) -> 
 
 
 def test_its_health_check_passes_and_fails_with_the_server(container: Container) -> None:
-    health = ("exec", container.name, "python", "-I", "-S", "/opt/serve/container.py", "health")
+    health = ("exec", container.name, "python", "-S", "-m", "mlflow_model.container", "health")
     docker.ask(*health)
     wrong_port = ("exec", "--env", "PORT=1", *health[1:])
     with pytest.raises(Exception, match="docker exec failed"):
