@@ -107,7 +107,9 @@ def test_it_has_no_pip_cache_no_build_tools_and_no_installer(built: Built) -> No
         "find",
         "diabetes",
     )
-    unwanted = "/ -xdev ( -path /opt/venv/*/pip -o -name *.whl -o -path */.cache/pip -o -name gcc )"
+    unwanted = (
+        "/ -xdev ( -path /opt/venv/*/pip -o -name *.whl -o -path */.cache/pip -o -path */bin/gcc )"
+    )
     found = docker.ask(*command, *unwanted.split()).decode().split()
     assert [path for path in found if not path.startswith("/usr/local/lib/python")] == []
 
