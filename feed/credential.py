@@ -176,6 +176,20 @@ def write_pip_conf(index: Index, path: Path) -> None:
     write_secret(text, path)
 
 
+def write_install_conf(credential: Credential, path: Path, *, cert: str | None = None) -> None:
+    """Write a pip.conf that installs from all extra indexes, readable by its owner alone.
+
+    Parameters
+    ----------
+    cert
+        The path of a CA bundle, where pip will run.
+    """
+    lines = ["[global]", "extra-index-url ="]
+    lines += [f"    {url}" for url in credential.urls]
+    lines += [f"cert = {cert}"] if cert else []
+    write_secret("\n".join(lines) + "\n", path)
+
+
 def write_secret(text: str, path: Path) -> None:
     """Write `text` to `path` in one step, with mode 0600 from the first byte on."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")

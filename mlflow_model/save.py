@@ -11,6 +11,7 @@ import xgboost
 import yaml
 from mlflow.models import Model
 
+from mlflow_model import container
 from mlflow_model.model import TrainingRecord, installed_package
 from mypreprocessing import Patient
 
@@ -62,6 +63,7 @@ def save_model(
             **options,
         )
     _lock_environment(Path(path))
+    _write_manifest(Path(path))
 
 
 def _lock_environment(model: Path) -> None:
@@ -79,6 +81,12 @@ def _lock_environment(model: Path) -> None:
     }
     _write_yaml(model / "conda.yaml", conda)
     _write_yaml(model / "python_env.yaml", {"python": python, "dependencies": [lock]})
+
+
+def _write_manifest(model: Path) -> None:
+    """Write down the SHA-256 of every file: a container refuses to serve others."""
+    text = json.dumps(container.digests(model), indent=2)
+    (model / container.MANIFEST).write_text(text, encoding="utf-8")
 
 
 def _write_yaml(path: Path, content: dict[str, Any]) -> None:

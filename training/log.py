@@ -10,8 +10,10 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined] # made on import
+from mlflow.environment_variables import MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING
 from mlflow.models import Model
 from mlflow.models.model import ModelInfo
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 from xgboost import XGBClassifier
 
 from mlflow_model import save
@@ -94,12 +96,15 @@ def log_held_out(data: Dataset, split: Split, predicted: list[float]) -> None:
 
 
 def log_model(classifier: XGBClassifier, options: Options) -> ModelInfo:
-    """Log the pyfunc that serves a classifier."""
+    """Log the pyfunc that serves a classifier, with the commit that it was trained at."""
     flavor: Any = save
+    # It would rewrite a file of the model after the manifest was made.
+    os.environ[MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING.name] = "false"
     logged: ModelInfo = Model.log(
         artifact_path=None,
         name=NAME,
         flavor=flavor,
+        metadata=_commit(),
         booster=classifier.get_booster(),
         threshold=options.threshold,
     )
@@ -119,3 +124,10 @@ def installed_from() -> str:
     if direct is None:
         return "index"
     return "editable sources" if json.loads(direct).get("dir_info", {}).get("editable") else "file"
+
+
+def _commit() -> dict[str, str] | None:
+    """Return the commit that MLflow knows of, for an image's labels: no server is asked then."""
+    run = mlflow.active_run()
+    tags = mlflow.get_run(run.info.run_id).data.tags if run else {}
+    return {"git_commit": tags[MLFLOW_GIT_COMMIT]} if MLFLOW_GIT_COMMIT in tags else None

@@ -1,0 +1,265 @@
+"""What runs in the container: check the model, keep the workers alive, drain them at the end.
+
+It is copied into the image and is the entry point there: the supervisor, process 1, which starts
+worker.py on a socket that it holds. It needs little of the standard library, and stays small.
+With the argument ``health`` it is the image's health check.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import IO, Final
+
+MODEL: Final = Path("/opt/model")
+MANIFEST: Final = "manifest.json"
+"""The file of a model that has the SHA-256 of every other; mlflow_model/save.py writes it."""
+
+ADDED: Final = frozenset({MANIFEST, "registered_model_meta"})
+"""What is in a model's folder and not in its manifest: MLflow adds the latter to a download."""
+
+CANNOT_START: Final = 3
+"""The exit status where the model, or a setting, is not fit to be served."""
+
+GRACE_S: Final = 25
+"""How long a request that was accepted may take after SIGTERM."""
+
+_DEATHS: Final = 5
+_DEATHS_WITHIN_S: Final = 60
+
+
+class StartError(Exception):
+    """The container cannot serve; the message is one line that says why."""
+
+
+def main(arguments: list[str]) -> int:
+    """Supervise, or check the health of who does, and return the exit status."""
+    try:
+        if arguments[:1] == ["health"]:
+            return health(os.environ)
+        return Supervisor(os.environ).run()
+    except StartError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return CANNOT_START
+
+
+def check_files(model: Path) -> None:
+    """Compare every file of a model with the manifest that was made when it was logged.
+
+    Raises
+    ------
+    StartError
+        If there is no manifest, or a file is missing, added or has other bytes; names the files.
+    """
+    try:
+        expected = json.loads((model / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise StartError(
+            f"the model has no readable {MANIFEST}: log it with mlflow_model/save.py"
+        ) from None
+    found = digests(model)
+    names = sorted(expected.keys() | found.keys())
+    changed = [name for name in names if expected.get(name) != found.get(name)]
+    if changed:
+        raise StartError(
+            f"the model's files are not those that were logged; files that differ: {changed}. "
+            "Build the image again from the registry, or train again"
+        )
+
+
+def digests(model: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of a model, by its path in the model's folder."""
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(model.rglob("*"))
+        if path.is_file() and (name := path.relative_to(model).as_posix()) not in ADDED
+    }
+
+
+def worker_count(environ: Mapping[str, str]) -> int:
+    """Return MLFLOW_MODELS_WORKERS or, where it is not set, the CPUs at hand.
+
+    Raises
+    ------
+    StartError
+        If the variable is no whole number from 1 to 1024.
+    """
+    return _number(environ, "MLFLOW_MODELS_WORKERS", most=1024) or cpus()
+
+
+def cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how many CPUs this container may use: those of its quota and affinity, at least 1."""
+    allowed = len(os.sched_getaffinity(0))
+    quota = _quota(cgroup)
+    return max(1, min(allowed, math.ceil(quota))) if quota else allowed
+
+
+def health(environ: Mapping[str, str]) -> int:
+    """Return 0 if /ping answers with 200, else 1."""
+    host, port = _address(environ)
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 # compared, not bound
+        host = "localhost" if host == "::" else "127.0.0.1"
+    import http.client  # noqa: PLC0415 # the supervisor does without it
+
+    connection = http.client.HTTPConnection(host, port, timeout=4)
+    try:
+        connection.request("GET", "/ping")
+        return int(connection.getresponse().status != http.client.OK)
+    except OSError:
+        return 1
+    finally:
+        connection.close()
+
+
+class Supervisor:
+    """Process 1: holds the listening socket, starts the workers, replaces and drains them.
+
+    A worker that is killed is replaced; one that ends by itself, or workers that are killed again
+    and again, end the container with a status that is not 0: whoever started it sees it then.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._count = worker_count(environ)
+        self._host, self._port = _address(environ)
+        self._workers: dict[int, subprocess.Popen[bytes]] = {}
+        self._deaths: list[float] = []
+        self._ending = False
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT (0), or until it cannot go on (another status)."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        check_files(MODEL)
+        listener = _listen(self._host, self._port)
+        try:
+            status = self._serve(listener)
+        finally:
+            listener.close()  # before the workers close theirs: nobody waits in a dead queue
+            drained = self._drain()
+        return status or drained
+
+    def _serve(self, listener: socket.socket) -> int:
+        # The first alone: what cannot be served says so once, not once a worker.
+        serves = self._start(listener)
+        if not serves.read(1):
+            return 0 if self._ending else CANNOT_START
+        print(
+            f"serving on {self._host} port {self._port}, workers: {self._count}",
+            file=sys.stderr,
+            flush=True,
+        )
+        for _ in range(self._count - 1):
+            self._start(listener)
+        return self._watch(listener)
+
+    def _start(self, listener: socket.socket) -> IO[bytes]:
+        """Start a worker and return a pipe: a byte once it serves, its end if it never does."""
+        serves, tell = os.pipe()
+        command = [sys.executable, "-m", "mlflow_model.worker", str(listener.fileno()), str(tell)]
+        worker = subprocess.Popen(command, pass_fds=(listener.fileno(), tell))
+        self._workers[worker.pid] = worker
+        os.close(tell)
+        return os.fdopen(serves, "rb")
+
+    def _watch(self, listener: socket.socket) -> int:
+        while not self._ending:
+            ended = [worker for worker in self._workers.values() if worker.poll() is not None]
+            for worker in ended:
+                del self._workers[worker.pid]
+                if status := self._failed(worker.returncode):
+                    return status
+                print(f"worker {worker.pid} ended: replaced", file=sys.stderr, flush=True)
+                self._start(listener)
+            _reap_orphans(self._workers)
+            time.sleep(0.05)
+        return 0
+
+    def _failed(self, status: int) -> int:
+        """Return 0 if a worker with this exit status is to be replaced, else ours."""
+        if self._ending:
+            return 0
+        if status > 0:
+            return status
+        now = time.monotonic()
+        self._deaths = [death for death in self._deaths if now - death < _DEATHS_WITHIN_S] + [now]
+        if len(self._deaths) > _DEATHS:
+            print("error: workers are killed again and again", file=sys.stderr, flush=True)
+            return 1
+        return 0
+
+    def _drain(self) -> int:
+        for worker in self._workers.values():
+            worker.terminate()
+        deadline = time.monotonic() + GRACE_S + 2
+        for worker in self._workers.values():
+            try:
+                worker.wait(max(0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                print("error: a worker did not end in time: killed", file=sys.stderr, flush=True)
+                return 1
+        return 0
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._ending = True
+
+
+def _reap_orphans(workers: Mapping[int, object]) -> None:
+    """Collect what was left to process 1 by others, but not the workers."""
+    with contextlib.suppress(ChildProcessError):
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found and found.si_pid not in workers:
+            os.waitpid(found.si_pid, os.WNOHANG)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise StartError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+    listener.listen(2048)
+    listener.setblocking(False)  # noqa: FBT003 # the socket's own signature
+    return listener
+
+
+def _address(environ: Mapping[str, str]) -> tuple[str, int]:
+    port = _number(environ, "PORT", most=65535) or 8080
+    return environ.get("HOST") or "0.0.0.0", port  # noqa: S104 # a container's own network
+
+
+def _number(environ: Mapping[str, str], name: str, *, most: int) -> int | None:
+    text = environ.get(name, "")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+        raise StartError(f"{name} is {text!r}, expected a whole number from 1 to {most}")
+    return int(text)
+
+
+def _quota(cgroup: Path) -> float | None:
+    try:
+        if (version_2 := cgroup / "cpu.max").exists():
+            quota, period = version_2.read_text(encoding="ascii").split()
+        else:
+            quota = (cgroup / "cpu/cpu.cfs_quota_us").read_text(encoding="ascii")
+            period = (cgroup / "cpu/cpu.cfs_period_us").read_text(encoding="ascii")
+    except OSError:
+        return None
+    return None if quota.strip() in {"max", "-1"} else int(quota) / int(period)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,98 @@
+"""The image's commands: build, test and record it; print the DOCKER_CONFIG that builds it."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from feed import credential, process
+from feed.__main__ import FAILURES, credential_or_local
+from mlflow_model.image import check, docker, docker_config, sbom
+
+NAME: Final = "diabetes"
+IMAGE: Final = f"{NAME}:latest"
+BUILD: Final = (
+    *("mlflow", "models", "build-docker", "-m", f"models:/{NAME}@champion"),
+    *("-n", NAME, "--env-manager", "local"),
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status; a failure is one line on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "config":
+            print(docker_config.make(os.environ))
+        else:
+            build()
+    except (*FAILURES, check.CheckError, MlflowException) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def build() -> None:
+    """Build the champion's image, test it, and log what was made to the model's run.
+
+    Raises
+    ------
+    mlflow_model.image.check.CheckError
+        If the image does not answer as recorded; its tag is removed then.
+    feed.process.ProcessError, feed.credential.CredentialError
+        If the build fails.
+    """
+    os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    with credential_or_local() as found:
+        environ = credential.environment(found, os.environ)
+        environ["DOCKER_CONFIG"] = str(docker_config.make(os.environ))
+        process.run(BUILD, env=environ, hint="see its output above")
+    try:
+        test(IMAGE)
+    except BaseException:
+        docker.ask("image", "rm", "--no-prune", IMAGE)
+        print(f"the tag {IMAGE} is removed", file=sys.stderr)
+        raise
+
+
+def test(image: str) -> None:
+    """Compare an image's answers with those of its run, and log what it is made of there."""
+    inspected = json.loads(docker.ask("image", "inspect", image))[0]
+    run, model = (inspected["Config"]["Labels"][f"mlflow.{key}.id"] for key in ("run", "model"))
+    example = _json(f"models:/{model}", "serving_input_example.json")
+    held_out = _json(f"runs:/{run}/held_out.json")
+    rows = check.check(image, example, held_out)
+    print(f"{image}: {rows} held-out rows are predicted as recorded, to {check.TOLERANCE:g}")
+    with check.running(image) as container:
+        bill = sbom.make(container, image, inspected["Id"])
+    client = mlflow.MlflowClient()
+    client.log_text(run, bill, "image/sbom.cdx.json")
+    for key, value in {"image.name": image, "image.digest": inspected["Id"]}.items():
+        client.set_tag(run, key, value)
+    print(f"{image}: {inspected['Id']}, with its SBOM logged to run {run}")
+
+
+def _json(uri: str, name: str = "") -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder), name)
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m mlflow_model.image", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("build", help="build the champion's image, test it and record it")
+    commands.add_parser("config", help="make the DOCKER_CONFIG folder and print its path")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

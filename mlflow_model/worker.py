@@ -1,0 +1,121 @@
+"""One worker of the container: loads the model and serves it on the supervisor's socket."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, Final
+
+from uvicorn import Config, Server
+from uvicorn.importer import import_from_string
+
+from mlflow_model.container import CANNOT_START, GRACE_S, MODEL, StartError
+
+APP: Final = "mlflow.pyfunc.scoring_server.app:app"
+"""The ASGI application that a worker serves: MLflow's own."""
+
+_LINGER_S: Final = 0.5  # what a client sends by then on an open connection is answered
+
+
+def work(listener: int, ready: int) -> int:
+    """Serve the model on a listening socket until SIGTERM, and return the exit status.
+
+    Parameters
+    ----------
+    listener
+        The file descriptor of the socket.
+    ready
+        The file descriptor of a pipe that gets one byte once requests are answered.
+    """
+    # Until the server has its own handlers, and after it gives them back and signals itself again.
+    signal.signal(signal.SIGTERM, _quit)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: see Supervisor
+    try:
+        app = _load_app()
+    except StartError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return CANNOT_START
+    options: dict[str, Any] = {"access_log": False, "log_level": "warning"}
+    config = Config(app, timeout_graceful_shutdown=GRACE_S, **options)
+    DrainingServer(config, ready).run(sockets=[socket.socket(fileno=listener)])
+    return 0
+
+
+class DrainingServer(Server):
+    """uvicorn's server, which says when it is ready and drops no request when it ends."""
+
+    def __init__(self, config: Config, ready: int) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and tell the supervisor."""
+        await super().startup(sockets)
+        with contextlib.suppress(BrokenPipeError):  # the supervisor listens to the first alone
+            os.write(self._ready, b"1")
+        os.close(self._ready)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let open connections send what is under way, answer it, and close them then.
+
+        Alone, uvicorn drops a connection that waits to be accepted, and closes one at once on
+        which it has read no request yet.
+        """
+        waiting = [found for one in sockets or [] for found in _accept_all(one)]
+        for listening in self.servers:
+            listening.close()
+        for connection in waiting:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+        self.server_state.default_headers = [
+            *self.server_state.default_headers,
+            (b"connection", b"close"),
+        ]
+        deadline = time.monotonic() + _LINGER_S
+        # uvicorn has no event to wait for.
+        while self.server_state.connections and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = protocol(
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        return made
+
+
+def _load_app() -> Any:
+    os.environ.update(
+        __pyfunc_model_path__=str(MODEL),
+        MLFLOW_DISABLE_TELEMETRY="true",
+        GIT_PYTHON_REFRESH="quiet",
+    )
+    try:
+        return import_from_string(APP)
+    except Exception as error:  # noqa: BLE001 # whatever it is, nothing can be served
+        said = " ".join(str(error).split())
+        raise StartError(f"the model cannot be loaded: {type(error).__name__}: {said}") from None
+
+
+def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            connection, _ = listener.accept()
+            connection.setblocking(False)  # noqa: FBT003 # the socket's own signature
+            yield connection
+
+
+def _quit(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(work(int(sys.argv[1]), int(sys.argv[2])))

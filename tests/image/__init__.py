@@ -1,0 +1,1 @@
+"""The serving image, built and run in a real engine."""

@@ -1,0 +1,82 @@
+"""A stand-in for python:<version>-slim, for machines that reach no image registry.
+
+It is a minimal Debian with this machine's Python in /usr/local, and it belongs to the tests only.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parent.parent.parent
+TARBALL: Final = ROOT / ".cache" / f"python-{platform.python_version()}-slim.tar"
+NAME: Final = f"python:{platform.python_version()}-slim"
+"""The base image that MLflow names for a model that was trained with this Python."""
+
+SUITE: Final = "bookworm"
+LIBRARIES: Final = (
+    *("libssl3", "libsqlite3-0", "libffi8", "zlib1g", "libbz2-1.0"),
+    *("libreadline8", "liblzma5", "libgomp1"),
+)
+CA_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
+LEFT_OUT: Final = shutil.ignore_patterns("__pycache__", "site-packages", "test", "*.a")
+SETTINGS: Final = (
+    "ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "ENV LANG=C.UTF-8",
+    f"ENV PIP_CERT={CA_BUNDLE}",
+    f"ENV SSL_CERT_FILE={CA_BUNDLE}",
+    'CMD ["python3"]',
+)
+
+
+def load(docker: str) -> None:
+    """Make the stand-in known to the engine as `NAME`, from the cache where it is there."""
+    if not TARBALL.exists():
+        TARBALL.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            _make(Path(folder) / "root")
+            made = TARBALL.with_suffix(".part")
+            _run("tar", "-C", f"{folder}/root", "-cf", str(made), ".")
+            made.rename(TARBALL)
+    changes = [option for change in SETTINGS for option in ("--change", change)]
+    _run(docker, "import", *changes, str(TARBALL), NAME)
+
+
+def _make(root: Path) -> None:
+    root.mkdir(mode=0o755)
+    included = f"--include={','.join(LIBRARIES)}"
+    _run("debootstrap", "--variant=minbase", included, SUITE, str(root))
+    shutil.rmtree(root / "var/cache/apt")
+    shutil.rmtree(root / "var/lib/apt/lists")
+    python, local = Path(sys.base_prefix), root / "usr/local"
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for folder in ("bin", "lib"):
+        shutil.rmtree(local / folder)
+        (local / folder).mkdir()
+    shutil.copy2(python / "bin" / version, local / "bin")
+    for library in python.glob("lib/libpython*.so*"):
+        shutil.copy2(library, local / "lib", follow_symlinks=False)
+    shutil.copytree(python / "lib" / version, local / "lib" / version, ignore=LEFT_OUT)
+    (local / "lib" / version / "site-packages").mkdir()
+    for alias in ("python", "python3"):
+        (local / "bin" / alias).symlink_to(version)
+    _trust(root / CA_BUNDLE.lstrip("/"))
+    _run("chroot", str(root), "/sbin/ldconfig")
+    _run("chroot", str(root), f"/usr/local/bin/{version}", "-m", "ensurepip", "--default-pip")
+
+
+def _trust(bundle: Path) -> None:
+    """Give the image the certificates that this machine trusts: a proxy may have its own."""
+    bundle.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(os.environ.get("SSL_CERT_FILE", CA_BUNDLE), bundle)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stdout + done.stderr)[-2000:]
+        raise RuntimeError(f"{' '.join(command[:3])} … ended with {done.returncode}: {said}")
