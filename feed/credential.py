@@ -73,6 +73,11 @@ class Credential:
     extra: tuple[str, ...] = field(repr=False)
     default: str | None = field(default=None, repr=False)
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """All indexes as they were given: secrets."""
+        return (*self.extra, self.default) if self.default else self.extra
+
 
 def read(environ: Mapping[str, str]) -> Credential:
     """Return the credential that the environment gives.
@@ -104,14 +109,7 @@ def read(environ: Mapping[str, str]) -> Credential:
         extra += options["extra-index-url"]
         default = next(iter(options["index-url"]), None)
         sources.append(f"PIP_CONFIG_FILE ({path})")
-    urls = [*extra, default] if default else extra
-    source = " and ".join(sources)
-    if any("${" in url for url in urls):
-        raise CredentialError(f"{source}: a placeholder of {TEMPLATE.name} is not filled in")
-    feeds = [index for url in urls if (index := parse_index(url))]
-    if not feeds:
-        raise CredentialError(f"{source}: expected https://USER:PASSWORD@HOST/…/simple/")
-    return Credential(feeds[0], tuple(extra), default)
+    return _credential(extra, default, source=" and ".join(sources))
 
 
 def is_set(environ: Mapping[str, str]) -> bool:
@@ -177,7 +175,7 @@ def write_pip_conf(index: Index, path: Path) -> None:
 
 
 def write_install_conf(credential: Credential, path: Path, *, cert: str | None = None) -> None:
-    """Write a pip.conf that installs from all extra indexes, readable by its owner alone.
+    """Write a pip.conf that installs from all indexes given, readable by its owner alone.
 
     Parameters
     ----------
@@ -185,7 +183,8 @@ def write_install_conf(credential: Credential, path: Path, *, cert: str | None =
         The path of a CA bundle, where pip will run.
     """
     lines = ["[global]", "extra-index-url ="]
-    lines += [f"    {url}" for url in credential.urls]
+    lines += [f"    {url}" for url in credential.extra]
+    lines += [f"index-url = {credential.default}"] if credential.default else []
     lines += [f"cert = {cert}"] if cert else []
     write_secret("\n".join(lines) + "\n", path)
 
@@ -197,6 +196,16 @@ def write_secret(text: str, path: Path) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     part.replace(path)
+
+
+def _credential(extra: list[str], default: str | None, *, source: str) -> Credential:
+    urls = [*extra, default] if default else extra
+    if any("${" in url for url in urls):
+        raise CredentialError(f"{source}: a placeholder of {TEMPLATE.name} is not filled in")
+    feeds = [index for url in urls if (index := parse_index(url))]
+    if not feeds:
+        raise CredentialError(f"{source}: expected https://USER:PASSWORD@HOST/…/simple/")
+    return Credential(feeds[0], tuple(extra), default)
 
 
 class _Parser(configparser.RawConfigParser):

@@ -166,6 +166,15 @@ def test_pip_itself_reads_a_rendered_template(tmp_path: Path) -> None:
     assert shown.stdout.strip() == URL
 
 
+def test_pip_reads_every_index_from_what_an_installation_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "pip.conf"
+    given = credential.Credential(INDEX, (URL, "https://open.example/"), "https://mirror.example/")
+    credential.write_install_conf(given, path, cert="/ca.pem")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert credential.read({"PIP_CONFIG_FILE": str(path)}) == given
+    assert "cert = /ca.pem\n" in path.read_text(encoding="utf-8")
+
+
 def test_pip_and_uv_are_given_the_index_and_a_users_own_stays_first() -> None:
     found = credential.from_index(INDEX)
     given = {"UV_INDEX": "https://mine.example/simple", "HOME": "/home/me"}

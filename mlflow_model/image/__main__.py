@@ -26,6 +26,7 @@ BUILD: Final = (
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status; a failure is one line on standard error."""
     options = _parser().parse_args(arguments)
+    process.end_on_sigterm()
     try:
         if options.command == "config":
             print(docker_config.make(os.environ))
