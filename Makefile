@@ -46,6 +46,7 @@ serve: .venv/ready ## the champion on 127.0.0.1:5000
 	python -m feed drop -- mlflow models serve -m models:/diabetes@champion -h 127.0.0.1 -p 5000 --env-manager uv
 
 ui: .venv/ready ## the MLflow UI on 127.0.0.1:5001
+	@case "$$MLFLOW_TRACKING_URI" in http*) echo "error: MLFLOW_TRACKING_URI names a server: open its address in a browser" >&2; exit 1;; esac
 	mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --host 127.0.0.1 --port 5001
 
 image: .venv/ready ## the champion as a tested container image, diabetes:latest
