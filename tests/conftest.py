@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
+import mlflow.artifacts
 import pytest
 import requests
 
@@ -15,6 +16,7 @@ from feed.local import LocalFeed
 
 ROOT = lock.ROOT
 PACKAGE = ROOT / "mypreprocessing"
+CHAMPION = "models:/diabetes@champion"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,12 @@ class Trained:
     @property
     def run(self) -> mlflow.entities.Run:
         return self.client.get_run(str(self.version.run_id))
+
+    def download(self, uri: str, folder: Path) -> Path:
+        """Copy an artifact of ours, a registered model too, into a folder."""
+        # The registry follows this one alone, not the parameter that download_artifacts has.
+        mlflow.set_tracking_uri(self.tracking_uri)
+        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Iterat
     """The champion behind ``mlflow models serve``, in an environment made from the feed."""
     log = tmp_path_factory.mktemp("served") / "serve.log"
     port = process.free_port()
-    command = ("mlflow", "models", "serve", "-m", "models:/diabetes@champion")
+    command = ("mlflow", "models", "serve", "-m", CHAMPION)
     options = ("-h", "127.0.0.1", "-p", str(port), "--env-manager", "uv")
     with process.background(
         (*command, *options), port=port, timeout_s=300, env=trained.environ, log=log

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import mlflow
 import pytest
 import requests
 
@@ -143,11 +142,11 @@ def built(
 
 
 @pytest.fixture(scope="session")
-def held_out(trained: Trained) -> dict[str, Any]:
+def held_out(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The held-out rows, and the probabilities that were recorded for them."""
     uri = f"runs:/{trained.run.info.run_id}/held_out.json"
-    path = mlflow.artifacts.download_artifacts(uri, tracking_uri=trained.tracking_uri)
-    found: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    path = trained.download(uri, tmp_path_factory.mktemp("held-out"))
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 

@@ -11,13 +11,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final, Self
 
-import mlflow
 import pytest
 import requests
 
 from mlflow_model import container as entry
 from mlflow_model.image import check, docker
-from tests.conftest import ROOT, Server, Trained
+from tests.conftest import CHAMPION, ROOT, Server, Trained
 from tests.image.conftest import Built, Container, running, starting, until
 
 REQUEST: Final = (ROOT / "examples" / "request.json").read_bytes()
@@ -345,8 +344,6 @@ def _refused(*options: str) -> str:
 
 
 def _model(trained: Trained, folder: Path) -> Path:
-    path = mlflow.artifacts.download_artifacts(
-        "models:/diabetes@champion", dst_path=str(folder), tracking_uri=trained.tracking_uri
-    )
+    path = trained.download(CHAMPION, folder)
     folder.chmod(0o755)
-    return Path(path)
+    return path

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
 
 from mlflow_model.image import docker
-from tests.conftest import Trained
+from tests.conftest import CHAMPION, Trained
 from tests.image import standin
 from tests.image.conftest import Built
 from tests.image.secrets_search import Watch, forms, found, found_below, layers
@@ -141,14 +140,14 @@ def test_control_the_engine_keeps_what_was_built_carelessly(naive: Naive, engine
 
 
 def test_the_model_has_no_password(built: Built, trained: Trained, tmp_path: Path) -> None:
-    model = _model(trained, tmp_path)
+    model = trained.download(CHAMPION, tmp_path)
     assert found_below(model, *built.tokens) == {}
 
 
 def test_control_a_requirements_file_with_the_index_is_found(
     built: Built, trained: Trained, tmp_path: Path
 ) -> None:
-    model = _model(trained, tmp_path)
+    model = trained.download(CHAMPION, tmp_path)
     with (model / "requirements.txt").open("a", encoding="utf-8") as file:
         file.write(f"--extra-index-url https://feed:{built.tokens[1]}@feed.example/simple/\n")
     assert len(found_below(model, *built.tokens)) == 1
@@ -184,15 +183,6 @@ def test_the_held_out_rows_are_not_in_the_image(built: Built, held_out: dict[str
     assert b"diabetes_pedigree" in model, "the model's own example was not read"
     assert len([pedigree for pedigree in rare if pedigree in model]) < len(rare) / 10
     assert b"held_out" not in model
-
-
-def _model(trained: Trained, folder: Path) -> Path:
-    uri = "models:/diabetes@champion"
-    return Path(
-        mlflow.artifacts.download_artifacts(
-            uri, dst_path=str(folder), tracking_uri=trained.tracking_uri
-        )
-    )
 
 
 def _tracked(trained: Trained, built: Built) -> dict[str, list[str]]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
@@ -105,9 +104,5 @@ def _held_out(trained: Trained) -> Path:
 
 
 def _sbom(trained: Trained, folder: Path) -> str:
-    path = mlflow.artifacts.download_artifacts(
-        f"runs:/{trained.run.info.run_id}/image/sbom.cdx.json",
-        dst_path=str(folder),
-        tracking_uri=trained.tracking_uri,
-    )
-    return Path(path).read_text(encoding="utf-8")
+    uri = f"runs:/{trained.run.info.run_id}/image/sbom.cdx.json"
+    return trained.download(uri, folder).read_text(encoding="utf-8")

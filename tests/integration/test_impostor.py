@@ -7,11 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow.artifacts
 import pytest
 
 from feed import process, publish
-from tests.conftest import ROOT, Trained
+from tests.conftest import CHAMPION, ROOT, Trained
 
 IMPOSTOR = """
 [build-system]
@@ -78,11 +77,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def model(trained: Trained, tmp_path: Path) -> Path:
-    mlflow.set_tracking_uri(trained.tracking_uri)
-    path = mlflow.artifacts.download_artifacts(
-        "models:/diabetes@champion", dst_path=str(tmp_path / "model")
-    )
-    return Path(path)
+    return trained.download(CHAMPION, tmp_path / "model")
 
 
 def make_training_environment(project: Path, environ: dict[str, str]) -> tuple[int, str]:

@@ -14,7 +14,7 @@ import requests
 
 from feed import process, publish
 from mlflow_model.model import installed_package
-from tests.conftest import ROOT, Feed, Server, Trained, clean_environ
+from tests.conftest import CHAMPION, ROOT, Feed, Server, Trained, clean_environ
 from tests.records import REQUEST
 from training.dataset import read
 from training.evaluate import TITLES, split
@@ -45,11 +45,7 @@ def activated(output: str, command: str) -> Path:
 @pytest.fixture(scope="module")
 def model(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The registered model, downloaded."""
-    mlflow.set_tracking_uri(trained.tracking_uri)
-    folder = tmp_path_factory.mktemp("model")
-    return Path(
-        mlflow.artifacts.download_artifacts("models:/diabetes@champion", dst_path=str(folder))
-    )
+    return trained.download(CHAMPION, tmp_path_factory.mktemp("model"))
 
 
 @dataclass(frozen=True)
@@ -154,7 +150,7 @@ def test_a_run_and_another_process_with_one_seed_give_the_same_model_file(
 
 
 def test_a_run_without_an_experiment_lands_in_ours_and_gives_the_same_model_file(
-    trained: Trained, model: Path
+    trained: Trained, model: Path, tmp_path: Path
 ) -> None:
     before = trained.version
     done = subprocess.run(
@@ -177,9 +173,8 @@ def test_a_run_without_an_experiment_lands_in_ours_and_gives_the_same_model_file
     assert left.data.tags["mlflow.note.content"].startswith(
         f"The training is run {run.info.run_id}"
     )
-    mlflow.set_tracking_uri(trained.tracking_uri)
-    again = mlflow.artifacts.download_artifacts(f"models:/diabetes/{after.version}")
-    booster = Path(again) / "artifacts" / "booster.ubj"
+    again = trained.download(f"models:/diabetes/{after.version}", tmp_path)
+    booster = again / "artifacts" / "booster.ubj"
     assert booster.read_bytes() == (model / "artifacts" / "booster.ubj").read_bytes()
     trained.client.set_registered_model_alias("diabetes", "champion", before.version)
 
