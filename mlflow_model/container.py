@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments[:1] == ["health"]:
             return health(os.environ)
-        return Supervisor(os.environ).run()
+        return Supervisor(os.environ, MODEL).run()
     except StartError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return CANNOT_START
@@ -127,7 +127,8 @@ class Supervisor:
     and again, end the container with a status that is not 0: whoever started it sees it then.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], model: Path) -> None:
+        self._model = model
         self._count = worker_count(environ)
         self._host, self._port = _address(environ)
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
@@ -138,7 +139,7 @@ class Supervisor:
         """Serve until SIGTERM or SIGINT (0), or until it cannot go on (another status)."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
-        check_files(MODEL)
+        check_files(self._model)
         listener = _listen(self._host, self._port)
         try:
             status = self._serve(listener)
@@ -164,7 +165,8 @@ class Supervisor:
     def _start(self, listener: socket.socket) -> IO[bytes]:
         """Start a worker and return a pipe: a byte once it serves, its end if it never does."""
         serves, tell = os.pipe()
-        command = [sys.executable, "-m", "mlflow_model.worker", str(listener.fileno()), str(tell)]
+        arguments = (str(listener.fileno()), str(tell), str(self._model))
+        command = [sys.executable, "-m", "mlflow_model.worker", *arguments]
         worker = subprocess.Popen(command, pass_fds=(listener.fileno(), tell))
         self._workers[worker.pid] = worker
         os.close(tell)

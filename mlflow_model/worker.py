@@ -8,13 +8,14 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 from uvicorn import Config, Server
 from uvicorn.importer import import_from_string
 
-from mlflow_model.container import CANNOT_START, GRACE_S, MODEL, StartError
+from mlflow_model.container import CANNOT_START, GRACE_S, StartError
 
 APP: Final = "mlflow.pyfunc.scoring_server.app:app"
 """The ASGI application that a worker serves: MLflow's own."""
@@ -22,7 +23,7 @@ APP: Final = "mlflow.pyfunc.scoring_server.app:app"
 _LINGER_S: Final = 0.5  # what a client sends by then on an open connection is answered
 
 
-def work(listener: int, ready: int) -> int:
+def work(listener: int, ready: int, model: Path) -> int:
     """Serve the model on a listening socket until SIGTERM, and return the exit status.
 
     Parameters
@@ -31,12 +32,14 @@ def work(listener: int, ready: int) -> int:
         The file descriptor of the socket.
     ready
         The file descriptor of a pipe that gets one byte once requests are answered.
+    model
+        The model's folder.
     """
     # Until the server has its own handlers, and after it gives them back and signals itself again.
     signal.signal(signal.SIGTERM, _quit)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: see Supervisor
     try:
-        app = _load_app()
+        app = _load_app(model)
     except StartError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return CANNOT_START
@@ -91,9 +94,9 @@ class DrainingServer(Server):
         return made
 
 
-def _load_app() -> Any:
+def _load_app(model: Path) -> Any:
     os.environ.update(
-        __pyfunc_model_path__=str(MODEL),
+        __pyfunc_model_path__=str(model),
         MLFLOW_DISABLE_TELEMETRY="true",
         GIT_PYTHON_REFRESH="quiet",
     )
@@ -118,4 +121,4 @@ def _quit(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(work(int(sys.argv[1]), int(sys.argv[2])))
+    sys.exit(work(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))

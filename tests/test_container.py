@@ -1,0 +1,173 @@
+"""The entry point of the image, outside of it: the supervisor and its workers as processes here."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from feed import process
+from mlflow_model import container, save
+from tests.conftest import ROOT
+from tests.records import REQUEST
+from training.dataset import read
+from training.fit import fit
+from training.options import DATA, Options
+
+SUPERVISE = """
+import os, sys
+from pathlib import Path
+from mlflow_model import container
+container.MODEL = Path(sys.argv[1])
+sys.exit(container.main([]))
+"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A supervisor that serves."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    def post(self) -> requests.Response:
+        headers = {"Content-Type": "application/json"}
+        url = f"http://127.0.0.1:{self.port}/invocations"
+        return requests.post(url, data=REQUEST.read_bytes(), headers=headers, timeout=30)
+
+    def workers(self) -> set[int]:
+        pid = self.process.pid
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+        return set(map(int, text.split()))
+
+    def health(self) -> int:
+        command = [sys.executable, "-m", "mlflow_model.container", "health"]
+        environ = {**os.environ, "HOST": "0.0.0.0", "PORT": str(self.port)}  # noqa: S104 # asked
+        return subprocess.run(command, cwd=ROOT, env=environ, check=False).returncode
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = read(ROOT / DATA)
+    booster = fit(data.records, data.labels, Options(trees=5)).get_booster()
+    path = tmp_path_factory.mktemp("saved") / "model"
+    save.save_model(path, booster=booster, threshold=0.5)
+    return path
+
+
+def start(model: Path, port: int, **settings: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SUPERVISE, str(model)],
+        cwd=ROOT,
+        env={**os.environ, "HOST": "127.0.0.1", "PORT": str(port), **settings},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def running(model: Path, *, workers: int) -> Iterator[Running]:
+    port = process.free_port()
+    supervisor = start(model, port, MLFLOW_MODELS_WORKERS=str(workers))
+    try:
+        found = Running(supervisor, port)
+        until(lambda: found.health() == 0 and len(found.workers()) == workers)
+        yield found
+    finally:
+        supervisor.terminate()
+        supervisor.communicate(timeout=40)
+
+
+def until(holds: Callable[[], bool], *, timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, "it does not come true in time"
+        time.sleep(0.05)
+
+
+def refusal(model: Path, **settings: str) -> tuple[int, str]:
+    supervisor = start(model, process.free_port(), **settings)
+    _, said = supervisor.communicate(timeout=60)
+    return supervisor.returncode, said
+
+
+def test_a_killed_worker_is_replaced_and_sigterm_ends_with_status_0(model: Path) -> None:
+    with running(model, workers=2) as server:
+        assert server.post().json()["predictions"][0]["model"] == "diabetes"
+        before = server.workers()
+        os.kill(min(before), signal.SIGKILL)
+        until(lambda: len(server.workers() - before) == 1)
+        assert server.post().status_code == 200
+        server.process.terminate()
+        assert server.process.wait(timeout=40) == 0
+        assert server.health() == 1
+
+
+def test_workers_that_are_killed_again_and_again_end_it(model: Path) -> None:
+    with running(model, workers=1) as server:
+        until(lambda: killed(server))
+        assert server.process.wait(timeout=40) == 1
+
+
+def killed(server: Running) -> bool:
+    """Kill what there is of workers, and return whether the supervisor has ended."""
+    if not ended(server):
+        for pid in server.workers():
+            os.kill(pid, signal.SIGKILL)
+    return ended(server)
+
+
+def ended(server: Running) -> bool:
+    return server.process.poll() is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"MLFLOW_MODELS_WORKERS": "two"},
+            "MLFLOW_MODELS_WORKERS is 'two', expected a whole number",
+        ),
+        ({"PORT": "0"}, "PORT is '0', expected a whole number from 1 to 65535"),
+        ({"HOST": "192.0.2.1"}, "cannot listen on 192.0.2.1 port"),
+    ],
+)
+def test_a_setting_that_is_none_is_one_line(
+    model: Path, settings: dict[str, str], said: str
+) -> None:
+    status, line = refusal(model, **settings)
+    assert status == container.CANNOT_START
+    assert line.startswith(f"error: {said}")
+    assert line.count("\n") == 1
+
+
+def test_a_model_that_was_trained_with_another_package_is_one_line(
+    model: Path, tmp_path: Path
+) -> None:
+    subprocess.run(["cp", "-r", str(model), str(tmp_path / "model")], check=True)
+    changed = tmp_path / "model"
+    file = changed / "artifacts" / "training.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    record["mypreprocessing"]["version"] = "1.0.0"
+    file.write_text(json.dumps(record), encoding="utf-8")
+    status, line = refusal(changed)
+    assert (status, line.count("\n")) == (container.CANNOT_START, 1)
+    assert "files that differ: ['artifacts/training.json']" in line
+    manifest = json.dumps(container.digests(changed))
+    (changed / container.MANIFEST).write_text(manifest, encoding="utf-8")
+    status, line = refusal(changed)
+    assert (status, line.count("\n")) == (container.CANNOT_START, 1)
+    assert "trained with mypreprocessing 1.0.0, installed is 1.1.0" in line
+
+
+def test_the_health_check_fails_where_nothing_listens() -> None:
+    assert container.health({"HOST": "127.0.0.1", "PORT": str(process.free_port())}) == 1
+    assert container.health({"HOST": "::", "PORT": str(process.free_port())}) == 1
