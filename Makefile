@@ -41,9 +41,8 @@ publish: .venv/ready ## build mypreprocessing and publish it to the feed
 train: .venv/ready ## mlflow run: train, evaluate, log, register; ARGS='-P trees=300'
 	python -m feed run -- mlflow run . --env-manager uv --experiment-name diabetes $(ARGS)
 
-serve: .venv/ready ## the champion on 127.0.0.1:5000
-	python -m feed run -- mlflow models prepare-env -m models:/diabetes@champion --env-manager uv
-	python -m feed drop -- mlflow models serve -m models:/diabetes@champion -h 127.0.0.1 -p 5000 --env-manager uv
+serve: .venv/ready ## the champion on 127.0.0.1:5000, as the container serves it
+	python -m mlflow_model.serve
 
 ui: .venv/ready ## the MLflow UI on 127.0.0.1:5001
 	@case "$$MLFLOW_TRACKING_URI" in http*) echo "error: MLFLOW_TRACKING_URI names a server: open its address in a browser" >&2; exit 1;; esac

@@ -2,7 +2,8 @@
 
 It is copied into the image and is the entry point there: the supervisor, process 1, which starts
 worker.py on a socket that it holds. It needs little of the standard library, and stays small.
-With the argument ``health`` it is the image's health check.
+With the argument ``health`` it is the image's health check; with a model's folder it serves that
+one, outside of the image too.
 """
 
 import contextlib
@@ -10,12 +11,14 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import IO, Final
@@ -46,7 +49,7 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments[:1] == ["health"]:
             return health(os.environ)
-        return Supervisor(os.environ, MODEL).run()
+        return Supervisor(os.environ, Path(arguments[0]) if arguments else MODEL).run()
     except StartError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return CANNOT_START
@@ -93,7 +96,23 @@ def worker_count(environ: Mapping[str, str]) -> int:
     StartError
         If the variable is no whole number from 1 to 1024.
     """
-    return _number(environ, "MLFLOW_MODELS_WORKERS", most=1024) or cpus()
+    return number(environ, "MLFLOW_MODELS_WORKERS", most=1024) or cpus()
+
+
+def number(environ: Mapping[str, str], name: str, *, least: int = 1, most: int) -> int | None:
+    """Return the whole number that a variable has, None where it is not set or empty.
+
+    Raises
+    ------
+    StartError
+        If it is no whole number from `least` to `most`.
+    """
+    text = environ.get(name, "")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise StartError(f"{name} is {text!r}, expected a whole number from {least} to {most}")
+    return int(text)
 
 
 def cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
@@ -134,6 +153,7 @@ class Supervisor:
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._deaths: list[float] = []
         self._ending = False
+        self._counts = ""
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT (0), or until it cannot go on (another status)."""
@@ -141,11 +161,12 @@ class Supervisor:
             signal.signal(number, self._end)
         check_files(self._model)
         listener = _listen(self._host, self._port)
-        try:
-            status = self._serve(listener)
-        finally:
-            listener.close()  # before the workers close theirs: nobody waits in a dead queue
-            drained = self._drain()
+        with _counts() as self._counts:
+            try:
+                status = self._serve(listener)
+            finally:
+                listener.close()  # before the workers close theirs: nobody waits in a dead queue
+                drained = self._drain()
         return status or drained
 
     def _serve(self, listener: socket.socket) -> int:
@@ -167,7 +188,8 @@ class Supervisor:
         serves, tell = os.pipe()
         arguments = (str(listener.fileno()), str(tell), str(self._model))
         command = [sys.executable, "-m", "mlflow_model.worker", *arguments]
-        worker = subprocess.Popen(command, pass_fds=(listener.fileno(), tell))
+        environ = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": self._counts}
+        worker = subprocess.Popen(command, env=environ, pass_fds=(listener.fileno(), tell))
         self._workers[worker.pid] = worker
         os.close(tell)
         return os.fdopen(serves, "rb")
@@ -177,6 +199,7 @@ class Supervisor:
             ended = [worker for worker in self._workers.values() if worker.poll() is not None]
             for worker in ended:
                 del self._workers[worker.pid]
+                _forget(self._counts, worker.pid)
                 if status := self._failed(worker.returncode):
                     return status
                 print(f"worker {worker.pid} ended: replaced", file=sys.stderr, flush=True)
@@ -216,6 +239,28 @@ class Supervisor:
         self._ending = True
 
 
+@contextlib.contextmanager
+def _counts() -> Iterator[str]:
+    """Give a folder where the workers write what they count, and remove it."""
+    try:
+        folder = tempfile.mkdtemp(prefix="scoring-")
+    except OSError as error:
+        raise StartError(
+            f"no folder for temporary files can be written to ({error.strerror}): give the "
+            "container one with --tmpfs /tmp, or set TMPDIR"
+        ) from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget(counts: str, pid: int) -> None:
+    """Remove what a worker that ended has said of the moment; what it has counted stays."""
+    for path in Path(counts).glob(f"gauge_live*_{pid}.db"):
+        path.unlink(missing_ok=True)
+
+
 def _reap_orphans(workers: Mapping[int, object]) -> None:
     """Collect what was left to process 1 by others, but not the workers."""
     with contextlib.suppress(ChildProcessError):
@@ -238,17 +283,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _address(environ: Mapping[str, str]) -> tuple[str, int]:
-    port = _number(environ, "PORT", most=65535) or 8080
+    port = number(environ, "PORT", most=65535) or 8080
     return environ.get("HOST") or "0.0.0.0", port  # noqa: S104 # a container's own network
-
-
-def _number(environ: Mapping[str, str], name: str, *, most: int) -> int | None:
-    text = environ.get(name, "")
-    if not text:
-        return None
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
-        raise StartError(f"{name} is {text!r}, expected a whole number from 1 to {most}")
-    return int(text)
 
 
 def _quota(cgroup: Path) -> float | None:

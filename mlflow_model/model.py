@@ -4,13 +4,18 @@ MLflow copies this file into the model and executes it there, so it imports inst
 only, and its last line names the model.
 """
 
+import ctypes
 import hashlib
 import importlib.metadata
+import json
 from pathlib import Path
 from typing import Any, Final
 
 import mlflow.models
+import numpy as np
+import numpy.typing as npt
 import xgboost
+import xgboost.libpath
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from pydantic import BaseModel, Field, TypeAdapter
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
@@ -92,6 +97,65 @@ def check_package(trained: PackageRecord, installed: PackageRecord) -> None:
     )
 
 
+class Trees:
+    """A booster that predicts through XGBoost's C interface.
+
+    It answers what `xgboost.Booster.inplace_predict` answers, to the bit. For a single row that one
+    spends two thirds of its time in Python, which is half of what a whole request takes here.
+
+    Parameters
+    ----------
+    booster
+        Trained on dense float32 features.
+    """
+
+    def __init__(self, booster: xgboost.Booster) -> None:
+        self.booster = booster
+        self._library = ctypes.CDLL(xgboost.libpath.find_lib_path()[0])
+        self._library.XGBGetLastError.restype = ctypes.c_char_p
+        self._options = json.dumps(
+            {
+                "type": 0,  # probabilities
+                "training": False,
+                "iteration_begin": 0,
+                "iteration_end": 0,  # all trees
+                "missing": float("nan"),
+                "strict_shape": False,
+                "cache_id": 0,
+            }
+        ).encode()
+
+    def probabilities(self, features: npt.NDArray[np.float32]) -> list[float]:
+        """Return the probability for each row; the booster's function for it is thread-safe.
+
+        https://xgboost.readthedocs.io/en/stable/c.html has XGBoosterPredictFromDense.
+
+        Parameters
+        ----------
+        features
+            float32, C-contiguous, shape (n, number of features), NaN where a value is missing.
+
+        Raises
+        ------
+        xgboost.core.XGBoostError
+            If the booster refuses the features.
+        """
+        rows, columns = features.shape
+        array = b'{"data": [%d, true], "shape": [%d, %d], "typestr": "<f4", "version": 3}' % (
+            features.ctypes.data,
+            rows,
+            columns,
+        )
+        shape, dimensions = ctypes.POINTER(ctypes.c_uint64)(), ctypes.c_uint64()
+        found = ctypes.POINTER(ctypes.c_float)()
+        results = map(ctypes.byref, (shape, dimensions, found))
+        if self._library.XGBoosterPredictFromDense(
+            self.booster.handle, array, self._options, None, *results
+        ):
+            raise xgboost.core.XGBoostError(self._library.XGBGetLastError().decode())
+        return found[:rows]
+
+
 class DiabetesModel(PythonModel):
     """Predict diabetes from `Patient` records.
 
@@ -116,12 +180,13 @@ class DiabetesModel(PythonModel):
         check_package(training["mypreprocessing"], installed_package())
         self._threshold = training["threshold"]
         # A request is small: handing it to several threads costs more than it saves.
-        self._booster = xgboost.Booster({"nthread": 1}, model_file=context.artifacts["booster"])
-        if self._booster.feature_names != list(FEATURES):
+        booster = xgboost.Booster({"nthread": 1}, model_file=context.artifacts["booster"])
+        if booster.feature_names != list(FEATURES):
             raise FeatureMismatchError(
-                f"the booster has the columns {self._booster.feature_names}, "
+                f"the booster has the columns {booster.feature_names}, "
                 f"expected {list(FEATURES)}: train again"
             )
+        self._trees = Trees(booster)
 
     def predict(
         self,
@@ -134,7 +199,7 @@ class DiabetesModel(PythonModel):
         The whole request costs one call of the booster.
         """
         del context, params
-        probabilities = self._booster.inplace_predict(preprocess(model_input)).tolist()
+        probabilities = self._trees.probabilities(preprocess(model_input))
         return [
             Prediction(
                 model=NAME, pred=int(probability >= self._threshold), probability=probability

@@ -7,19 +7,19 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn import Config, Server
-from uvicorn.importer import import_from_string
 
 from mlflow_model.container import CANNOT_START, GRACE_S, StartError
 
-APP: Final = "mlflow.pyfunc.scoring_server.app:app"
-"""The ASGI application that a worker serves: MLflow's own."""
+if TYPE_CHECKING:
+    from mlflow_model.server import Application
 
+_CONNECTION: Final = "mlflow_model.connection:Connection"
 _LINGER_S: Final = 0.5  # what a client sends by then on an open connection is answered
 
 
@@ -43,22 +43,39 @@ def work(listener: int, ready: int, model: Path) -> int:
     except StartError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return CANNOT_START
-    options: dict[str, Any] = {"access_log": False, "log_level": "warning"}
-    config = Config(app, timeout_graceful_shutdown=GRACE_S, **options)
-    DrainingServer(config, ready).run(sockets=[socket.socket(fileno=listener)])
+    config = Config(
+        app,
+        http=_CONNECTION,
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        access_log=False,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = DrainingServer(config, ready, drain=app.drain)
+    try:
+        server.run(sockets=[socket.socket(fileno=listener)])
+    finally:
+        app.close()
     return 0
 
 
 class DrainingServer(Server):
     """uvicorn's server, which says when it is ready and drops no request when it ends."""
 
-    def __init__(self, config: Config, ready: int) -> None:
+    def __init__(self, config: Config, ready: int, *, drain: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._drain = drain
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and tell the supervisor."""
         await super().startup(sockets)
+        self._watching = asyncio.create_task(self._watch())
         with contextlib.suppress(BrokenPipeError):  # the supervisor listens to the first alone
             os.write(self._ready, b"1")
         os.close(self._ready)
@@ -69,6 +86,7 @@ class DrainingServer(Server):
         Alone, uvicorn drops a connection that waits to be accepted, and closes one at once on
         which it has read no request yet.
         """
+        self._drain()
         waiting = [found for one in sockets or [] for found in _accept_all(one)]
         for listening in self.servers:
             listening.close()
@@ -84,6 +102,13 @@ class DrainingServer(Server):
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)
 
+    async def _watch(self) -> None:
+        while not self.should_exit:
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                connection.check(now)  # type: ignore[union-attr] # all are of our own class
+            await asyncio.sleep(1)
+
     def _protocol(self) -> asyncio.Protocol:
         protocol: Any = self.config.http_protocol_class
         made: asyncio.Protocol = protocol(
@@ -94,14 +119,15 @@ class DrainingServer(Server):
         return made
 
 
-def _load_app(model: Path) -> Any:
-    os.environ.update(
-        __pyfunc_model_path__=str(model),
-        MLFLOW_DISABLE_TELEMETRY="true",
-        GIT_PYTHON_REFRESH="quiet",
-    )
+def _load_app(model: Path) -> "Application":
+    os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", GIT_PYTHON_REFRESH="quiet")
     try:
-        return import_from_string(APP)
+        # Here, for MLflow reads its settings on import, and a model may lack what the server needs.
+        from mlflow_model import connection, server, settings  # noqa: F401, PLC0415
+
+        return server.load(model, settings.Settings.read())
+    except StartError:
+        raise
     except Exception as error:  # noqa: BLE001 # whatever it is, nothing can be served
         said = " ".join(str(error).split())
         raise StartError(f"the model cannot be loaded: {type(error).__name__}: {said}") from None

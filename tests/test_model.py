@@ -110,18 +110,18 @@ def test_one_request_is_one_call_of_the_booster_with_one_thread(
 ) -> None:
     loaded = load(saved)
     calls: list[tuple[int, ...]] = []
-    booster = loaded._booster  # noqa: SLF001 # what is counted
-    right = booster.inplace_predict
+    trees = loaded._trees  # noqa: SLF001 # what is counted
+    right = trees.probabilities
 
     def counted(features: Any) -> Any:
         calls.append(features.shape)
         return right(features)
 
-    monkeypatch.setattr(booster, "inplace_predict", counted)
+    monkeypatch.setattr(trees, "probabilities", counted)
     predict(loaded, record())
     predict(loaded, *[record()] * 1000)
     assert calls == [(1, 8), (1000, 8)]
-    config = json.loads(booster.save_config())
+    config = json.loads(trees.booster.save_config())
     assert config["learner"]["generic_param"]["nthread"] == "1"
 
 

@@ -14,7 +14,10 @@ from mlflow_model import container
 
 PACKAGE: Final = Path(__file__).parent.parent
 DOCKERFILE: Final = PACKAGE / "Dockerfile"
-SERVE: Final = ("__init__.py", "container.py", "worker.py")
+SERVE: Final = (
+    *("__init__.py", "container.py", "worker.py", "connection.py", "settings.py"),
+    *("server.py", "rows.py", "fields.py", "openapi.py", "beside.py", "metrics.py"),
+)
 """The files of this package that run in the container."""
 
 HEADER: Final = "# Build an image that can serve mlflow models."

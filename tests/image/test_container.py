@@ -176,7 +176,8 @@ def test_a_request_that_takes_long_is_answered_after_docker_stop(
     del built
     rows = (held_out["inputs"] * 700)[:100_000]
     body = json.dumps({"inputs": rows})
-    with running("diabetes") as started, concurrent.futures.ThreadPoolExecutor() as pool:
+    more = ("--env", "SCORING_MAX_ROWS=100000", "--env", "SCORING_MAX_BODY_BYTES=50000000")
+    with running("diabetes", *more) as started, concurrent.futures.ThreadPoolExecutor() as pool:
         answer = pool.submit(started.post, body)
         time.sleep(0.7)
         assert not answer.done(), "the request was over too soon to show anything"

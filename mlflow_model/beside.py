@@ -1,0 +1,204 @@
+"""A process beside the event loop that answers what takes long, and that can be ended.
+
+A thread cannot be stopped, and holds up the event loop while it checks a large body. A process can
+be killed once a request's time is up, and a broken file that takes it down takes nothing else.
+
+It is forked, so that it shares the memory of the loaded model, and it is forked from a process that
+has loaded the model and never predicted with it: libraries that predict with threads of their own
+do not outlive a fork after that.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final, NamedTuple, NoReturn
+
+_ASKED: Final = struct.Struct("!HI")  # bytes of the format's name, bytes of the body
+_ANSWERED: Final = struct.Struct("!HII")  # status, rows, bytes of the body
+_PID: Final = struct.Struct("!I")
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class Outcome(NamedTuple):
+    """What became of a request.
+
+    Attributes
+    ----------
+    status
+        As HTTP has it.
+    rows
+        How many were answered.
+    body
+        The answer; where the status is an error, the message alone.
+    """
+
+    status: int
+    rows: int
+    body: bytes
+
+
+Answer = Callable[[str, bytes], Outcome]
+"""Answers a body in one of the formats; raises nothing."""
+
+
+class BusyError(Exception):
+    """As many requests wait as may."""
+
+
+class EndedError(Exception):
+    """The process ended before it answered."""
+
+
+class Beside:
+    """Answers requests one after the other in a process of its own.
+
+    Parameters
+    ----------
+    spawn
+        Makes the process: gives the socket to it and its process id.
+    most
+        How many requests may wait or run at once.
+    """
+
+    def __init__(self, spawn: Callable[[], tuple[socket.socket, int]], *, most: int) -> None:
+        self._spawn = spawn
+        self._most = most
+        self._waiting = 0
+        self._turn = asyncio.Lock()
+        self._process: tuple[asyncio.StreamReader, asyncio.StreamWriter, int] | None = None
+
+    async def answer(self, kind: str, body: bytes) -> Outcome:
+        """Answer a request in its turn. Cancelled, it has not begun or its process is killed.
+
+        Raises
+        ------
+        BusyError
+            If too many wait already.
+        EndedError
+            If the process ends by itself.
+        """
+        if self._waiting >= self._most:
+            raise BusyError
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await self._ask(kind, body)
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        if self._process is not None:
+            _, writer, pid = self._process
+            self._process = None
+            writer.transport.abort()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    async def _ask(self, kind: str, body: bytes) -> Outcome:
+        try:
+            if self._process is None:
+                ours, pid = self._spawn()
+                self._process = (*await asyncio.open_connection(sock=ours), pid)
+            reader, writer, _ = self._process
+            name = kind.encode()
+            writer.writelines((_ASKED.pack(len(name), len(body)), name, body))
+            await writer.drain()
+            status, rows, size = _ANSWERED.unpack(await reader.readexactly(_ANSWERED.size))
+            return Outcome(status, rows, await reader.readexactly(size))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.close()
+            raise EndedError from None
+        except BaseException:
+            self.close()
+            raise
+
+
+class Template:
+    """The process that the others are forked from.
+
+    It does nothing but fork. It ends with this one, and so do those that it has forked.
+
+    Parameters
+    ----------
+    answer
+        What they do.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self._socket, theirs = socket.socketpair()
+        if os.fork() == 0:
+            _run(lambda: _fork_on_demand(theirs, answer), keep=theirs)
+        theirs.close()
+
+    def spawn(self) -> tuple[socket.socket, int]:
+        """Return a socket to a new process, and its process id."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._socket, [b"+"], [theirs.fileno()])
+        told = _read(self._socket, _PID.size)
+        if not told:  # killed from outside: this worker ends too, and is replaced whole
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise ConnectionResetError
+        (pid,) = _PID.unpack(told)
+        ours.setblocking(False)  # noqa: FBT003 # the socket's own signature
+        return ours, pid
+
+
+def _fork_on_demand(control: socket.socket, answer: Answer) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # those that end leave nothing to collect
+    while True:
+        asked, passed, _, _ = socket.recv_fds(control, 1, 1)
+        if not asked:
+            return
+        with socket.socket(fileno=passed[0]) as theirs:
+            pid = os.fork()
+            if pid == 0:
+                _run(lambda: _answer_all(theirs, answer), keep=theirs)
+        control.sendall(_PID.pack(pid))
+
+
+def _answer_all(asking: socket.socket, answer: Answer) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    while True:
+        head = _read(asking, _ASKED.size)
+        if not head:
+            return
+        name, size = _ASKED.unpack(head)
+        kind = _read(asking, name).decode()
+        outcome = answer(kind, _read(asking, size))
+        asking.sendall(_ANSWERED.pack(outcome.status, outcome.rows, len(outcome.body)))
+        asking.sendall(outcome.body)
+
+
+def _run(task: Callable[[], None], *, keep: socket.socket) -> NoReturn:
+    """Do a forked process's task and end it, without a trace of what it was forked from."""
+    status = 1
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # whoever forked it ends it, after its work
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # A client's connection, and the socket that listens, are closed when the server says so.
+        os.closerange(3, keep.fileno())
+        os.closerange(keep.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+        task()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _read(source: socket.socket, size: int) -> bytes:
+    """Return exactly so many bytes, or none at all where the other side has gone."""
+    found = bytearray(size)
+    view = memoryview(found)
+    while view:
+        got = source.recv_into(view)
+        if not got:
+            return b""
+        view = view[got:]
+    return bytes(found)

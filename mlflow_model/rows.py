@@ -1,0 +1,433 @@
+"""From the bytes of a request to checked rows: MLflow's scoring protocol, for a typed model."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from mlflow.types.schema import ParamSchema
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_schema
+
+from mlflow_model import fields
+
+JSON: Final = "application/json"
+CSV: Final = "text/csv"
+PARQUET: Final = "application/vnd.apache.parquet"
+
+LISTS: Final = ("inputs", "instances", "dataframe_records")
+"""The fields of a JSON body whose value is a list of rows."""
+
+SPLIT: Final = "dataframe_split"
+PARAMS: Final = "params"
+
+SHOWN: Final = 20
+"""How many faults an answer lists."""
+
+_NOTHING: Final = frozenset({"int_type", "float_type", "string_type"})  # of no use beside another
+_PARAM_TYPES: Final[Mapping[str, CoreSchema]] = {
+    "boolean": core_schema.bool_schema(strict=True),
+    "integer": core_schema.int_schema(),
+    "long": core_schema.int_schema(),
+    "float": core_schema.float_schema(),
+    "double": core_schema.float_schema(),
+    "string": core_schema.str_schema(),
+    "datetime": core_schema.datetime_schema(),
+}
+
+
+class Refusal(Exception):  # noqa: N818 # it is an answer, not a fault of ours
+    """A request that cannot be answered; the message says why and holds no value of it."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Rows(NamedTuple):
+    """What a request asks about.
+
+    Attributes
+    ----------
+    rows
+        Each of the type that the model declares.
+    params
+        The parameters of the model with their defaults, None for a model without.
+    """
+
+    rows: list[Any]
+    params: dict[str, Any] | None
+
+
+class Reader:
+    """Reads requests for a model whose rows are of one type.
+
+    Parameters
+    ----------
+    row
+        The type: T where the model's ``predict`` takes ``list[T]``.
+    params
+        The parameters that the model declares, if any.
+    max_rows
+        The most rows in a request.
+
+    Attributes
+    ----------
+    columns
+        The names of the fields of a row, None for rows that are no objects.
+    rows_schema, params_schema
+        What is accepted, as pydantic's core has it.
+    """
+
+    def __init__(self, row: Any, params: ParamSchema | None = None, *, max_rows: int) -> None:
+        plain = TypeAdapter(list[row])
+        self.rows_schema: CoreSchema = fields.accept_text(plain.core_schema)
+        self.params_schema = _params_schema(params) if params else None
+        self.max_rows = max_rows
+        self.columns = _columns(row)
+        self.row_name = getattr(row, "__name__", str(row))
+        self._all_required = self.columns is not None and _is_flat(self.rows_schema)
+        self._known = frozenset(
+            (*LISTS, SPLIT, PARAMS, "columns", "data", "index", *(self.columns or ()))
+        ) | {param.name for param in (params.params if params else ())}
+        self._row_lists = {*((name,) for name in LISTS), (SPLIT, "data")}
+        # The one that the type has already would be taken otherwise, without our widening.
+        self._body = SchemaValidator(self._body_schema(), _use_prebuilt=False)
+        self._rows = SchemaValidator(self.rows_schema, _use_prebuilt=False)
+        self._texts = plain.validator
+        self._read: Final = {
+            JSON: self._from_json,
+            CSV: self._from_csv,
+            PARQUET: self._from_parquet,
+        }
+
+    def read(self, kind: str, body: bytes) -> Rows:
+        """Return the rows of a body.
+
+        Parameters
+        ----------
+        kind
+            What `media_type` made of the request's Content-Type.
+        body
+            The body, whole.
+
+        Raises
+        ------
+        Refusal
+            If the body is not what it says (400), breaks a rule of the model's types (400), or has
+            too many rows (413).
+        """
+        return self._read[kind](body)
+
+    def _from_json(self, body: bytes) -> Rows:
+        body = body.removeprefix(b"\xef\xbb\xbf")
+        try:
+            content = self._body.validate_json(body)
+        except ValidationError as error:
+            raise self._refusal(error) from None
+        params = content.pop(PARAMS, None)
+        if len(content) != 1:
+            raise Refusal(400, f"expected exactly one of {[*LISTS, SPLIT]}, got {list(content)}")
+        [(form, found)] = content.items()
+        rows = self._from_split(found) if form == SPLIT else found
+        self._check_keys(body, len(rows), form)
+        return self._with_params(rows, params)
+
+    def _from_split(self, split: dict[str, Any]) -> list[Any]:
+        columns = split["columns"]
+        self._check_columns(columns, f"{SPLIT}.columns")
+        for position, values in enumerate(split["data"]):
+            if len(values) != len(columns):
+                raise Refusal(
+                    400,
+                    f"{SPLIT}.data.{position}: has {len(values)} values, expected one for each of "
+                    f"the {len(columns)} columns",
+                )
+        rows = [dict(zip(columns, values, strict=True)) for values in split["data"]]
+        return self._checked(self._rows, rows, SPLIT)
+
+    def _from_csv(self, body: bytes) -> Rows:
+        try:
+            lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+            columns = next(lines, [])
+            if not columns:
+                raise Refusal(400, "the body has no line: CSV starts with the columns' names")
+            self._check_columns(columns, "csv")
+            rows = []
+            for cells in lines:
+                if not cells:
+                    continue
+                if len(cells) != len(columns):
+                    raise Refusal(
+                        400,
+                        f"csv line {lines.line_num}: has {len(cells)} cells, expected "
+                        f"{len(columns)}",
+                    )
+                rows.append({name: cell or None for name, cell in zip(columns, cells, strict=True)})
+                self._check_count(len(rows))
+        except UnicodeDecodeError:
+            raise Refusal(400, "the body is not UTF-8") from None
+        except csv.Error:
+            raise Refusal(
+                400, f"the body is not CSV: line {lines.line_num} cannot be read"
+            ) from None
+        return self._with_params(self._checked(self._texts, rows, "csv"), None)
+
+    def _from_parquet(self, body: bytes) -> Rows:
+        from fastparquet import ParquetFile  # noqa: PLC0415 # 40 MB of memory for who needs it
+
+        try:
+            file = ParquetFile(io.BytesIO(body))
+            columns, count = list(file.columns), file.count()
+        except Exception:  # noqa: BLE001 # whatever a broken file makes of it
+            raise Refusal(400, "the body is not Parquet") from None
+        self._check_columns(columns, "parquet")
+        self._check_count(count)
+        try:
+            frame = file.to_pandas(columns=columns, index=False).astype(object)
+        except Exception:  # noqa: BLE001 # likewise
+            raise Refusal(400, "the body is Parquet that cannot be read") from None
+        rows = frame.where(frame.notna(), None).to_dict("records")
+        return self._with_params(self._checked(self._rows, rows, "parquet"), None)
+
+    def _checked(self, validator: Any, rows: list[dict[str, Any]], form: str) -> list[Any]:
+        try:
+            checked: list[Any] = validator.validate_python(rows)
+        except ValidationError as error:
+            raise self._refusal(error, form) from None
+        return checked
+
+    def _with_params(self, rows: list[Any], params: dict[str, Any] | None) -> Rows:
+        if self.params_schema is None:
+            if params:
+                raise Refusal(400, f"{PARAMS}: this model takes none")
+            return Rows(rows, None)
+        if params is None:
+            params = SchemaValidator(self.params_schema).validate_python({})
+        return Rows(rows, params)
+
+    def _check_count(self, count: int) -> None:
+        if count > self.max_rows:
+            raise self._too_many()
+
+    def _too_many(self) -> Refusal:
+        return Refusal(
+            413,
+            f"the request has more than {self.max_rows} rows: send several requests, or let the "
+            "server take more with SCORING_MAX_ROWS",
+        )
+
+    def _check_columns(self, columns: Sequence[str], where: str) -> None:
+        """Refuse columns that are not the fields, before a row of them is looked at."""
+        if self.columns is None:
+            raise Refusal(400, "the rows of this model have no columns: send them as inputs")
+        twice = [name for name in self.columns if columns.count(name) > 1]
+        unknown = sum(name not in self.columns for name in columns)
+        faults = [f"twice {twice}"] if twice else []
+        faults += [f"{unknown} that are not known"] if unknown else []
+        if faults:  # the names of unknown ones could be a patient's values
+            raise Refusal(
+                400, f"{where}: columns {', '.join(faults)}; expected {list(self.columns)}"
+            )
+
+    def _check_keys(self, body: bytes, rows: int, form: str) -> None:
+        """Refuse an object that has a key twice: nobody can know which of them was meant."""
+        # A key each for every field is what the rows have; no further colon, no key twice.
+        keys = 1 + rows * len(self.columns or ())
+        if self._all_required and form in LISTS and body.count(b":") == keys:
+            return
+        try:
+            json.loads(body, object_pairs_hook=_no_key_twice)
+        except RecursionError:
+            raise Refusal(400, "the body is nested too deeply") from None
+
+    def _refusal(self, error: ValidationError, form: str = "") -> Refusal:
+        """Return all that is wrong, up to a bound, without a value of the request."""
+        details = error.errors(include_url=False, include_input=False)
+        if details[0]["type"] == "json_invalid":
+            place = re.search(r"line \d+ column \d+$", details[0]["msg"])
+            return Refusal(400, f"the body is not JSON{f': {place[0]}' if place else ''}")
+        for detail in details:
+            if detail["type"] == "too_long" and detail["loc"] in self._row_lists:
+                return self._too_many()
+        start = (form,) if form else ()
+        found = list(
+            dict.fromkeys(
+                f"{self._place((*start, *detail['loc']))}: {_said(detail)}"
+                for detail in _of_use(details)
+            )
+        )
+        more = len(found) - SHOWN
+        shown = "; ".join(found[:SHOWN])
+        return Refusal(400, f"{shown}; and {more} more" if more > 0 else shown)
+
+    def _place(self, location: Iterable[int | str]) -> str:
+        """Return where a fault is; a name that the model does not know is the client's own."""
+        known: list[str] = []
+        for part in location:
+            if isinstance(part, str) and part not in self._known and part not in {"csv", "parquet"}:
+                break
+            known.append(str(part))
+        return ".".join(known) or "the body"
+
+    def _body_schema(self) -> CoreSchema:
+        rows: Any = {**self.rows_schema, "max_length": self.max_rows}
+        names = core_schema.str_schema(strict=True)
+        anything = core_schema.list_schema(core_schema.any_schema())
+        split = {
+            "columns": core_schema.list_schema(names),
+            "data": core_schema.list_schema(anything, max_length=self.max_rows),
+        }
+        split_fields = {
+            **{name: core_schema.typed_dict_field(schema) for name, schema in split.items()},
+            "index": core_schema.typed_dict_field(anything, required=False),
+        }
+        forms: dict[str, CoreSchema] = {
+            **dict.fromkeys(LISTS, rows),
+            SPLIT: core_schema.typed_dict_schema(split_fields, extra_behavior="forbid"),
+            PARAMS: core_schema.nullable_schema(self.params_schema or core_schema.dict_schema()),
+        }
+        return core_schema.typed_dict_schema(
+            {
+                name: core_schema.typed_dict_field(schema, required=False)
+                for name, schema in forms.items()
+            },
+            extra_behavior="forbid",
+        )
+
+
+@lru_cache(maxsize=256)
+def media_type(header: bytes | None) -> str:
+    """Return which of the formats a Content-Type names.
+
+    Raises
+    ------
+    Refusal
+        If it names none, a charset other than UTF-8 or another parameter (415). The message does
+        not repeat what was sent.
+
+    Examples
+    --------
+    >>> media_type(b'Application/JSON; charset="UTF-8"')
+    'application/json'
+    """
+    kind, *parameters = (header or b"").decode("latin-1").lower().split(";")
+    kinds = (JSON, CSV, PARQUET)
+    if kind.strip() not in kinds:
+        raise Refusal(415, f"expected a Content-Type that is one of {list(kinds)}")
+    for parameter in parameters:
+        name, _, value = parameter.strip().partition("=")
+        if name.strip() != "charset" or value.strip(' "') not in {"utf-8", "utf8"}:
+            raise Refusal(415, "expected a Content-Type with no parameter but charset=utf-8")
+    return kind.strip()
+
+
+def _params_schema(params: ParamSchema) -> CoreSchema:
+    """Return the schema of a model's parameters, which has their defaults."""
+    described = {}
+    for param in params.params:
+        kind = getattr(param.dtype, "name", "object")
+        schema = fields.accept_text(_PARAM_TYPES.get(kind, core_schema.any_schema()))
+        if param.shape is not None:
+            schema = core_schema.list_schema(schema)
+        if param.default is None:
+            schema = core_schema.nullable_schema(schema)
+        schema = core_schema.with_default_schema(schema, default=param.default)
+        described[param.name] = core_schema.typed_dict_field(schema, required=False)
+    return core_schema.typed_dict_schema(described, extra_behavior="forbid")
+
+
+def _columns(row: Any) -> tuple[str, ...] | None:
+    """Return the names that a row's object has in JSON, None for rows that are no objects."""
+    if not isinstance(row, type) or not issubclass(row, BaseModel):
+        return None
+    return tuple(
+        field.validation_alias if isinstance(field.validation_alias, str) else name
+        for name, field in row.model_fields.items()
+    )
+
+
+def _is_flat(schema: Mapping[str, Any]) -> bool:
+    """Return whether every row has each of its fields, and no object within."""
+    fields_found: list[Mapping[str, Any]] = []
+    model = schema["items_schema"]
+    while model["type"] != "model-fields":
+        if "schema" not in model:
+            return False
+        model = model["schema"]
+    for field in model["fields"].values():
+        inner = field["schema"]
+        while inner["type"] == "nullable":
+            inner = inner["schema"]
+        fields_found.append(inner)
+    return all(inner["type"] in {"int", "float", "bool", "str", "union"} for inner in fields_found)
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Refusal(400, "an object of the body has a key twice")
+    return found
+
+
+def _of_use(details: Sequence[Any]) -> list[Any]:
+    """Return the details, one only of those that are about the ways to write the same number."""
+    kept: dict[tuple[int | str, ...], Any] = {}
+    for detail in details:
+        location = detail["loc"]
+        if location and location[-1] in fields.LABELS:
+            location = location[:-1]
+            earlier = kept.get(location)
+            if earlier is not None and (
+                detail["type"] in _NOTHING or earlier["type"] not in _NOTHING
+            ):
+                continue
+        kept[location] = {**detail, "loc": location}
+    return list(kept.values())
+
+
+def _said(detail: Mapping[str, Any]) -> str:
+    """Return what a rule expects. Nothing in it comes from the request."""
+    kind, rule = detail["type"], detail.get("ctx", {})
+    if kind == fields.NUMBER_TEXT:
+        return str(detail["msg"])
+    template = _SAID.get(kind)
+    if template is None:
+        return f"is not valid ({kind})"
+    return template.format(**rule)
+
+
+_SAID: Final[Mapping[str, str]] = {
+    "missing": "is missing",
+    "extra_forbidden": "has a field that is not known",
+    "int_type": "must be a number",
+    "int_parsing": "must be a number",
+    "int_parsing_size": "must be a smaller number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "less_than_equal": "must be at most {le:g}",
+    "less_than": "must be less than {lt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "greater_than": "must be more than {gt:g}",
+    "multiple_of": "must be a multiple of {multiple_of:g}",
+    "string_type": "must be text",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_pattern_mismatch": "must match {pattern}",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "too_long": "must have at most {max_length} items",
+    "too_short": "must have at least {min_length} items",
+    "recursion_loop": "is nested too deeply",
+}

@@ -1,0 +1,90 @@
+"""Serve the champion on this machine as the container does: the same server, the same lock."""
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import mlflow
+import yaml
+from mlflow.exceptions import MlflowException
+
+from feed import credential, lock, process
+from feed.__main__ import FAILURES, credential_or_local
+
+MODEL: Final = "models:/diabetes@champion"
+HOST: Final = "127.0.0.1"
+PORT: Final = "5000"
+ENVIRONMENTS: Final = lock.ROOT / ".cache" / "serving"
+"""Where the environments of served models are, by what they are made from."""
+
+
+def main() -> int:
+    """Serve until Ctrl-C or SIGTERM, and return the exit status."""
+    process.end_on_sigterm()
+    os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            model = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=folder))
+            return serve(model, os.environ)
+    except (*FAILURES, MlflowException) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def serve(model: Path, environ: Mapping[str, str]) -> int:
+    """Serve a model's folder in an environment made from its lock, and return the exit status.
+
+    The server gets no credential. HOST and PORT say where it listens, 127.0.0.1:5000 if not set.
+
+    Raises
+    ------
+    feed.process.ProcessError, feed.credential.CredentialError
+        If the environment cannot be made.
+    """
+    python = environment(model)
+    settings = {
+        "HOST": environ.get("HOST") or HOST,
+        "PORT": environ.get("PORT") or PORT,
+        "PYTHONPATH": str(lock.ROOT),
+    }
+    command = (str(python), "-m", "mlflow_model.container", str(model))
+    return process.status(command, env={**credential.removed(environ), **settings})
+
+
+def environment(model: Path, root: Path = ENVIRONMENTS) -> Path:
+    """Return the Python of an environment that has what a model's lock says and nothing else.
+
+    It is made once: with the feed's credential, every hash checked.
+
+    Raises
+    ------
+    feed.process.ProcessError, feed.credential.CredentialError
+        If it cannot be made; nothing half-made stays.
+    """
+    requirements = model / "requirements.txt"
+    version = yaml.safe_load((model / "python_env.yaml").read_text(encoding="utf-8"))["python"]
+    name = hashlib.sha256(requirements.read_bytes() + version.encode()).hexdigest()[:16]
+    folder = root / name
+    python = folder / "bin" / "python"
+    if (folder / "ready").exists():
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    with credential_or_local() as found:
+        environ = credential.environment(found, os.environ)
+        hint = "the environment of the model cannot be made; see uv's output above"
+        process.run(("uv", "venv", "--quiet", "--python", version, str(folder)), hint=hint)
+        sync = ("uv", "pip", "sync", "--quiet", "--python", str(python), "--require-hashes")
+        process.run((*sync, str(requirements)), env=environ, hint=hint)
+    (folder / "ready").touch()
+    return python
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,460 @@
+"""The scoring server: MLflow's protocol for any pyfunc whose ``predict`` has Pydantic type hints.
+
+An ASGI application: `load` makes it from a model's folder. What a request's bytes mean is in
+rows.py, what is answered beside the event loop in beside.py, the description of it all in
+openapi.py.
+"""
+
+import asyncio
+import gc
+import hashlib
+import hmac
+import inspect
+import json
+import os
+import re
+import signal
+import sys
+import time
+import typing
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import mlflow
+import mlflow.pyfunc
+import yaml
+from mlflow.exceptions import HTTP_STATUS_TO_ERROR_CODE
+from mlflow.models import Model
+from mlflow.pyfunc import PyFuncModel
+from pydantic import TypeAdapter
+
+from mlflow_model import openapi
+from mlflow_model.beside import Beside, BusyError, EndedError, Outcome, Template
+from mlflow_model.container import StartError
+from mlflow_model.metrics import CONTENT_TYPE, Metrics
+from mlflow_model.rows import JSON, PARQUET, Reader, Refusal, media_type
+from mlflow_model.settings import Settings
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+SMALL_BYTES: Final = 8 * 2**10
+"""The largest body that is answered in the event loop."""
+
+_SWALLOWED: Final = 16  # times what is allowed: a client that still sends would miss the answer
+_INVOCATIONS: Final = "/invocations"
+_READ: Final = ("GET", "HEAD")
+_EXAMPLE: Final = "serving_input_example.json"
+_ID: Final = re.compile(rb"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_CODES: Final = {
+    **HTTP_STATUS_TO_ERROR_CODE,
+    405: "BAD_REQUEST",
+    408: "DEADLINE_EXCEEDED",
+    413: "RESOURCE_EXHAUSTED",
+    415: "BAD_REQUEST",
+}
+
+
+class Reply(NamedTuple):
+    """What is sent for one request."""
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON.encode()
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    rows: int = 0
+
+
+class Scoring:
+    """From the bytes of a request to the bytes of the answer: the one path for every request.
+
+    Parameters
+    ----------
+    model
+        A pyfunc whose ``predict`` takes a list of a type that pydantic knows.
+    max_rows
+        The most rows in a request.
+
+    Attributes
+    ----------
+    seconds
+        How long the model took for its input example; 0 as long as nobody knows.
+
+    Raises
+    ------
+    mlflow_model.container.StartError
+        If the model has no such type hints.
+    """
+
+    def __init__(self, model: PyFuncModel, *, max_rows: int) -> None:
+        python_model, context = _python_model(model)
+        # MLflow's own wrapper of predict checks every row again, one by one.
+        predict = inspect.unwrap(type(python_model).predict)
+        row, result = _types(predict)
+        self.reader = Reader(row, model.metadata.get_params_schema(), max_rows=max_rows)
+        self.result = TypeAdapter(result)
+        parameters = inspect.signature(predict).parameters
+        self._first = (python_model, context) if "context" in parameters else (python_model,)
+        self._takes_params = "params" in parameters
+        self._predict = predict
+        self._dump = self.result.serializer.to_json
+        self.seconds = 0.0
+
+    def answer(self, kind: str, body: bytes) -> Outcome:
+        """Return the answer to a body in one of the formats; whatever fails is an answer too."""
+        try:
+            rows, params = self.reader.read(kind, body)
+            if self._takes_params:
+                predictions = self._predict(*self._first, rows, params)
+            else:
+                predictions = self._predict(*self._first, rows)
+            dumped = self._dump(predictions, warnings="error")
+        except Refusal as refusal:
+            return Outcome(refusal.status, 0, str(refusal).encode())
+        except Exception as error:  # noqa: BLE001 # its text could show a value
+            return Outcome(500, 0, f"the model failed with {type(error).__name__}".encode())
+        return Outcome(200, len(rows), b'{"predictions": %b}' % dumped)
+
+    def warm_up(self, example: bytes) -> None:
+        """Answer a request in JSON, and measure how long that takes.
+
+        Raises
+        ------
+        mlflow_model.container.StartError
+            If it gets no answer.
+        """
+        for _ in range(2):  # the first also makes what is made once
+            begin = time.perf_counter()
+            outcome = self.answer(JSON, example)
+            self.seconds = time.perf_counter() - begin
+            if outcome.status != 200:  # noqa: PLR2004 # OK
+                raise StartError(
+                    f"the model does not answer its own input example: {outcome.body.decode()}"
+                )
+
+
+class Application:
+    """The ASGI application. It runs on one event loop.
+
+    Parameters
+    ----------
+    scoring
+        Answers what is small.
+    beside
+        Answers what is not.
+    settings
+        The bounds, and who may ask.
+    document
+        The OpenAPI document, as JSON.
+    metrics
+        None counts nothing.
+    """
+
+    def __init__(
+        self,
+        scoring: Scoring,
+        beside: Beside,
+        settings: Settings,
+        *,
+        document: bytes,
+        metrics: Metrics | None,
+    ) -> None:
+        self._scoring = scoring
+        self._beside = beside
+        self._settings = settings
+        self._metrics = metrics
+        self._seconds = scoring.seconds
+        self._keys = [hashlib.sha256(key).digest() for key in settings.api_keys]
+        self._draining = False
+        ping = Reply(200, b"\n")
+        self._pages: dict[str, Callable[[], Reply]] = {
+            "/ping": lambda: ping,
+            "/health": lambda: ping,
+            "/version": lambda: Reply(200, mlflow.__version__.encode()),
+            "/ready": self._ready,
+            "/openapi.json": lambda: Reply(200, document),
+            **({"/metrics": lambda: _metrics_page(metrics)} if metrics else {}),
+            **{path: _page(path) for path in openapi.PAGES},
+        }
+
+    def drain(self) -> None:
+        """Say on /ready, from now on, that no further request should come."""
+        self._draining = True
+
+    def close(self) -> None:
+        """End the process beside this one."""
+        self._beside.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, and write one line about it."""
+        begin = time.perf_counter()
+        path = scope["path"]
+        headers = dict(scope["headers"])
+        request_id = _request_id(headers.get(b"x-request-id"))
+        if path == _INVOCATIONS and scope["method"] == "POST":
+            reply = await self._invocations(headers, receive)
+        else:
+            reply = self._page(path, scope["method"], headers)
+        if reply.status >= 400:  # noqa: PLR2004 # where HTTP's errors begin
+            reply = _error(reply, request_id)
+        route = path if path == _INVOCATIONS or path in self._pages else "other"
+        await send(
+            {
+                "type": "http.response.start",
+                "status": reply.status,
+                "headers": [
+                    (b"content-type", reply.content_type),
+                    (b"content-length", b"%d" % len(reply.body)),
+                    (b"x-request-id", request_id),
+                    (b"x-content-type-options", b"nosniff"),
+                    *reply.headers,
+                ],
+            }
+        )
+        await send({"type": "http.response.body", "body": reply.body})
+        seconds = time.perf_counter() - begin
+        if self._metrics:
+            self._metrics.count(route, reply.status, seconds)
+            if reply.rows:
+                self._metrics.predicted(reply.rows)
+        _log(request_id.decode(), route, reply, seconds)
+
+    def _page(self, path: str, method: str, headers: Mapping[bytes, bytes]) -> Reply:
+        page = self._pages.get(path)
+        if page is None and path != _INVOCATIONS:
+            return Reply(404, b"there is nothing here: see /docs")
+        if page is None or method not in _READ:
+            allowed = ", ".join(_READ if page else ("POST",)).encode()
+            return Reply(
+                405, b"this method is not allowed here: see /docs", headers=((b"allow", allowed),)
+            )
+        if path == "/metrics" and not self._may(headers):
+            return _UNAUTHENTICATED
+        return page()
+
+    async def _invocations(self, headers: Mapping[bytes, bytes], receive: Receive) -> Reply:
+        if not self._may(headers):
+            return _UNAUTHENTICATED
+        if self._metrics:
+            self._metrics.begin()
+        deadline = asyncio.get_running_loop().time() + self._settings.timeout_s
+        try:
+            kind = media_type(headers.get(b"content-type"))
+            body = await self._body(receive, deadline)
+            outcome = await self._outcome(kind, body, deadline)
+        except Refusal as refusal:
+            more = _MORE_HEADERS.get(refusal.status, ())
+            return Reply(refusal.status, str(refusal).encode(), headers=more)
+        finally:
+            if self._metrics:
+                self._metrics.end()
+        return Reply(outcome.status, outcome.body, rows=outcome.rows)
+
+    async def _body(self, receive: Receive, deadline: float) -> bytes:
+        most = self._settings.max_body_bytes
+        parts: list[bytes] = []
+        size = 0
+        more = True
+        try:
+            async with asyncio.timeout_at(deadline):
+                while more and size <= _SWALLOWED * most:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Refusal(400, "the client went away")
+                    part = message.get("body", b"")
+                    more = message.get("more_body", False)
+                    size += len(part)
+                    if size <= most:
+                        parts.append(part)
+        except TimeoutError:
+            raise Refusal(408, "the body did not arrive in time") from None
+        if size > most:
+            raise Refusal(
+                413,
+                f"the body has more than {most} bytes: send several requests, or let the server "
+                "take more with SCORING_MAX_BODY_BYTES",
+            )
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _outcome(self, kind: str, body: bytes, deadline: float) -> Outcome:
+        small = len(body) <= SMALL_BYTES and kind != PARQUET
+        begin = time.perf_counter()
+        if small and self._seconds * 1000 < self._settings.inline_ms:
+            # The last resort where a model hangs: this worker ends, and is replaced.
+            signal.setitimer(signal.ITIMER_REAL, self._settings.timeout_s)
+            outcome = self._scoring.answer(kind, body)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        else:
+            outcome = await self._aside(kind, body, deadline)
+        if small:
+            self._seconds += (time.perf_counter() - begin - self._seconds) / 16
+        return outcome
+
+    async def _aside(self, kind: str, body: bytes, deadline: float) -> Outcome:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._beside.answer(kind, body)
+        except TimeoutError:
+            raise Refusal(504, "the answer took too long: send fewer rows") from None
+        except BusyError:
+            raise Refusal(503, "too many requests at once") from None
+        except EndedError:
+            if kind == PARQUET:
+                raise Refusal(400, "the body is Parquet that cannot be read") from None
+            raise Refusal(500, "the model's process ended before it answered") from None
+
+    def _may(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Return whether a request has a key; how long that takes says nothing of the keys."""
+        if not self._keys:
+            return True
+        sent = headers.get(b"x-api-key")
+        if sent is None:
+            scheme, _, sent = headers.get(b"authorization", b"").partition(b" ")
+            if scheme.lower() != b"bearer":
+                return False
+        digest = hashlib.sha256(sent.strip()).digest()
+        return any([hmac.compare_digest(digest, key) for key in self._keys])  # noqa: C419 # every one
+
+    def _ready(self) -> Reply:
+        if self._draining:
+            return Reply(503, b"this server is about to end")
+        return Reply(200, b"\n")
+
+
+_CLOSE: Final = ((b"connection", b"close"),)  # the rest of the body is not waited for
+_MORE_HEADERS: Final = {408: _CLOSE, 413: _CLOSE, 415: _CLOSE, 503: ((b"retry-after", b"1"),)}
+_UNAUTHENTICATED: Final = Reply(
+    401,
+    b"an API key is needed: send it in X-API-Key, or as a Bearer token",
+    headers=((b"www-authenticate", b"Bearer"), *_CLOSE),
+)
+
+
+def load(folder: Path, settings: Settings) -> Application:
+    """Make the application that serves a model.
+
+    Raises
+    ------
+    mlflow_model.container.StartError
+        If the model has no type hints, or does not answer its own input example.
+    """
+    model = mlflow.pyfunc.load_model(str(folder))
+    scoring = Scoring(model, max_rows=settings.max_rows)
+    example, identity = _example(folder), _identity(folder)
+    # What is loaded stays: the collector need not look at it again, nor touch its memory.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    template = Template(scoring.answer)
+    if example:
+        scoring.warm_up(example)
+    return Application(
+        scoring,
+        Beside(template.spawn, most=settings.max_requests),
+        settings,
+        document=openapi.document(
+            scoring.reader,
+            scoring.result,
+            title=identity["model"],
+            example=example,
+            authenticated=bool(settings.api_keys),
+        ),
+        metrics=Metrics(identity) if settings.metrics else None,
+    )
+
+
+def _python_model(model: PyFuncModel) -> tuple[Any, Any]:
+    try:
+        return model.unwrap_python_model(), model._model_impl.context  # noqa: SLF001 # no other way
+    except (AttributeError, mlflow.MlflowException):
+        raise StartError(
+            "this model is no pyfunc of Python code: log one with type hints on predict"
+        ) from None
+
+
+def _types(predict: Callable[..., Any]) -> tuple[Any, Any]:
+    """Return the type of a row, and the type of what ``predict`` returns."""
+    hints = typing.get_type_hints(predict)
+    result = hints.pop("return", Any)
+    names = [
+        name for name in inspect.signature(predict).parameters if name not in {"self", "context"}
+    ]
+    rows = hints.get(names[0]) if names else None
+    if typing.get_origin(rows) is not list:
+        raise StartError(
+            "predict of this model does not say list[…] of what it takes: log it with type hints"
+        )
+    return typing.get_args(rows)[0], result
+
+
+def _example(folder: Path) -> bytes | None:
+    path = folder / _EXAMPLE
+    return path.read_bytes() if path.is_file() else None
+
+
+def _identity(folder: Path) -> dict[str, str]:
+    """Return the names and versions by which a model is known."""
+    logged = Model.load(str(folder))
+    path = folder / "registered_model_meta"
+    registered = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    told = {
+        "model": registered.get("model_name") or "model",
+        "version": registered.get("model_version") or "",
+        "run_id": logged.run_id or "",
+        "mlflow": mlflow.__version__,
+        **{
+            name: value for name, value in (logged.metadata or {}).items() if isinstance(value, str)
+        },
+    }
+    return {name: str(value) for name, value in told.items()}
+
+
+def _metrics_page(metrics: Metrics) -> Reply:
+    return Reply(200, metrics.page(), CONTENT_TYPE.encode())
+
+
+def _page(path: str) -> Callable[[], Reply]:
+    def page() -> Reply:
+        body, content_type = openapi.page(path)
+        return Reply(200, body, content_type, openapi.HEADERS)
+
+    return page
+
+
+def _ended(kind: str) -> Reply:
+    if kind == PARQUET:
+        return Reply(400, b"the body is Parquet that cannot be read")
+    return Reply(500, b"the model's process ended before it answered")
+
+
+def _error(reply: Reply, request_id: bytes) -> Reply:
+    """Return an error in MLflow's shape, with the id that the log has too."""
+    body = {
+        "error_code": _CODES.get(reply.status, "INTERNAL_ERROR"),
+        "message": reply.body.decode(),
+        "request_id": request_id.decode(),
+    }
+    return reply._replace(body=json.dumps(body).encode())
+
+
+def _request_id(sent: bytes | None) -> bytes:
+    """Return the client's id if it is one and nothing else, a new one otherwise."""
+    if sent is not None and _ID.fullmatch(sent):
+        return sent
+    return os.urandom(16).hex().encode()
+
+
+def _log(request_id: str, route: str, reply: Reply, seconds: float) -> None:
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+    line = (
+        f'{{"time": "{stamp}.{int(now % 1 * 1000):03}Z", "id": "{request_id}", '
+        f'"route": "{route}", "status": {reply.status}, "rows": {reply.rows}, '
+        f'"ms": {seconds * 1000:.3f}}}\n'
+    )
+    with suppress(OSError):  # who reads the log may go before the clients do
+        os.write(sys.stdout.fileno(), line.encode())

@@ -1,0 +1,101 @@
+"""The scoring server's settings, each from one environment variable."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from mlflow_model.container import StartError, number
+
+KEY_LENGTH: Final = 16
+"""The fewest characters of an API key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What one worker may take on, and who may ask.
+
+    Attributes
+    ----------
+    max_body_bytes
+        SCORING_MAX_BODY_BYTES: the largest body of a request; a larger one gets a 413.
+    max_rows
+        SCORING_MAX_ROWS: the most rows in a request; more get a 413.
+    max_requests
+        SCORING_MAX_REQUESTS: the most requests that wait or run beside the event loop of a worker;
+        one more gets a 503.
+    timeout_s
+        MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT, in seconds, as MLflow's own server has it: a request
+        that is not here by then gets a 408, one that is not answered a 504.
+    inline_ms
+        SCORING_INLINE_MS, in milliseconds: a small request is answered in the event loop while the
+        model takes no longer than this for one; 0 has every request answered beside it.
+    metrics
+        SCORING_METRICS: 1 or 0, whether requests are counted for /metrics.
+    api_keys
+        SCORING_API_KEYS (with commas between) and the lines of the file SCORING_API_KEYS_FILE: who
+        sends one of them may use /invocations and /metrics. With none, everybody may.
+    """
+
+    max_body_bytes: int = 4 * 2**20
+    max_rows: int = 10_000
+    max_requests: int = 32
+    timeout_s: int = 60
+    inline_ms: int = 5
+    metrics: bool = True
+    api_keys: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Return the settings that the environment asks for, the defaults where it says nothing.
+
+        Raises
+        ------
+        mlflow_model.container.StartError
+            If a variable has a value that it cannot have; no message shows a key.
+        """
+
+        def chosen(name: str, default: int, *, least: int = 1, most: int) -> int:
+            found = number(environ, name, least=least, most=most)
+            return default if found is None else found
+
+        return cls(
+            max_body_bytes=chosen("SCORING_MAX_BODY_BYTES", cls.max_body_bytes, most=2**31),
+            max_rows=chosen("SCORING_MAX_ROWS", cls.max_rows, most=10**7),
+            max_requests=chosen("SCORING_MAX_REQUESTS", cls.max_requests, most=10**4),
+            timeout_s=chosen("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", cls.timeout_s, most=3600),
+            inline_ms=chosen("SCORING_INLINE_MS", cls.inline_ms, least=0, most=1000),
+            metrics=bool(chosen("SCORING_METRICS", 1, least=0, most=1)),
+            api_keys=_api_keys(environ),
+        )
+
+
+def _api_keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
+    keys: list[str] = []
+    if (listed := environ.get("SCORING_API_KEYS")) is not None:
+        keys += _checked("SCORING_API_KEYS", listed.split(","))
+    if path := environ.get("SCORING_API_KEYS_FILE"):
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StartError(
+                f"SCORING_API_KEYS_FILE cannot be read ({type(error).__name__}): give the path of "
+                "a text file with one key a line"
+            ) from None
+        keys += _checked("SCORING_API_KEYS_FILE", text.splitlines())
+    return tuple(key.encode() for key in keys)
+
+
+def _checked(name: str, keys: list[str]) -> list[str]:
+    """Return the keys without the space around them; a variable that is set has to give one."""
+    found = [key.strip() for key in keys if key.strip()]
+    if not found:
+        raise StartError(f"{name} is set and has no key: give one, or do not set it")
+    for position, key in enumerate(found, start=1):
+        if len(key) < KEY_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
+            raise StartError(
+                f"{name}: key {position} has {len(key)} characters, expected at least "
+                f"{KEY_LENGTH}, printable ASCII and no space; `openssl rand -hex 24` makes one"
+            )
+    return found
