@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 import typing
+import warnings
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from pathlib import Path
@@ -195,10 +196,13 @@ class Application:
         path = scope["path"]
         headers = dict(scope["headers"])
         request_id = _request_id(headers.get(b"x-request-id"))
-        if path == _INVOCATIONS and scope["method"] == "POST":
-            reply = await self._invocations(headers, receive)
-        else:
-            reply = self._page(path, scope["method"], headers)
+        try:
+            if path == _INVOCATIONS and scope["method"] == "POST":
+                reply = await self._invocations(headers, receive)
+            else:
+                reply = self._page(path, scope["method"], headers)
+        except Exception as error:  # noqa: BLE001 # uvicorn would log a stack trace
+            reply = Reply(500, f"the server failed with {type(error).__name__}".encode())
         if reply.status >= 400:  # noqa: PLR2004 # where HTTP's errors begin
             reply = _error(reply, request_id)
         route = path if path == _INVOCATIONS or path in self._pages else "other"
@@ -342,6 +346,7 @@ def load(folder: Path, settings: Settings) -> Application:
     mlflow_model.container.StartError
         If the model has no type hints, or does not answer its own input example.
     """
+    warnings.simplefilter("ignore")  # they would show the paths of whoever warns in the log
     model = mlflow.pyfunc.load_model(str(folder))
     scoring = Scoring(model, max_rows=settings.max_rows)
     example, identity = _example(folder), _identity(folder)
