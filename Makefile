@@ -17,7 +17,7 @@ demo: .venv/ready ## the main job: publish, train, serve, predict
 	python -m examples.demo
 
 test: .venv/ready ## every test, with branch coverage
-	python -m pytest --cov --cov-report= --junit-xml=junit.xml
+	python -m pytest -n 2 --no-loadscope-reorder --cov --cov-report= --junit-xml=junit.xml
 	coverage report --include='mypreprocessing/*' --fail-under=100
 	coverage report --fail-under=90
 
