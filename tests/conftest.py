@@ -107,6 +107,16 @@ def clean_environ() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking database without a run, to be copied: MLflow takes seconds to make one."""
+    folder = tmp_path_factory.mktemp("empty")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # the default experiment's artifacts are where it is made
+        mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return publish.build_wheel(PACKAGE, tmp_path_factory.mktemp("wheel"))
 
