@@ -5,40 +5,19 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import mlflow.artifacts
 import pytest
 import requests
-from xdist.scheduler import LoadScopeScheduling
 
 from feed import credential, lock, process, publish
 from feed.local import LocalFeed
+from tests.scheduling import pytest_xdist_make_scheduler  # noqa: F401 # a hook
 
 ROOT = lock.ROOT
 PACKAGE = ROOT / "mypreprocessing"
 CHAMPION = "models:/diabetes@champion"
-
-
-class ByFolder(LoadScopeScheduling):  # type: ignore[misc] # has no types
-    """Which tests a process of ``make test`` runs as a whole: a folder's, or those of a file here.
-
-    What takes long to make, such as an engine, is made once for the tests of its folder, and what
-    there is once, such as a port, is theirs. Each process has its own session fixtures: tests
-    change what `trained` gives them.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = Path(nodeid.partition("::")[0])
-        return str(file if file.parent == Path("tests") else file.parent)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
-    # xdist's own --dist=loadgroup does not see groups with this pytest:
-    # https://github.com/pytest-dev/pytest-xdist/issues/1386
-    return ByFolder(config, log)
 
 
 @dataclass(frozen=True)
