@@ -13,6 +13,7 @@ import requests
 
 from feed import credential, lock, process, publish
 from feed.local import LocalFeed
+from tests.scheduling import pytest_xdist_make_scheduler  # noqa: F401 # a hook
 
 ROOT = lock.ROOT
 PACKAGE = ROOT / "mypreprocessing"
@@ -82,6 +83,16 @@ def clean_environ() -> dict[str, str]:
     ours = ("MLFLOW_", "UV_INDEX", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PYPIRC_PATH")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking database without a run, to be copied: MLflow takes seconds to make one."""
+    folder = tmp_path_factory.mktemp("empty")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # the default experiment's artifacts are where it is made
+        mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+    return folder / "mlflow.db"
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Logging a training, in this process: the run, the aliases, and what a failure leaves."""
 
 import json
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -15,11 +16,14 @@ QUICK = ["--data", str(ROOT / DATA), "--trees", "5", "--folds", "2", "--repeats"
 
 
 @pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
+def client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path
+) -> mlflow.MlflowClient:
     """An empty tracking database, and a user who runs the command by hand."""
     monkeypatch.chdir(tmp_path)
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
         monkeypatch.delenv(name, raising=False)
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     return mlflow.MlflowClient()
 

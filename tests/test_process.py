@@ -102,8 +102,8 @@ def test_a_server_that_never_listens_is_an_error_and_ended(tmp_path: Path) -> No
     code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     log = tmp_path / "log"
     with (
-        pytest.raises(ProcessError, match=r"does not listen on .* after 2 s: \d+ \(see .*log\)"),
-        process.background(server(0, code), port=process.free_port(), timeout_s=2, log=log),
+        pytest.raises(ProcessError, match=r"does not listen on .* after 5 s: \d+ \(see .*log\)"),
+        process.background(server(0, code), port=process.free_port(), timeout_s=5, log=log),
     ):
         pass
     assert not lives(int(log.read_text(encoding="utf-8")))

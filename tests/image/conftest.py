@@ -60,6 +60,17 @@ class Container:
         children = Path(f"/proc/{supervisor}/task/{supervisor}/children")
         return [supervisor, *map(int, children.read_text(encoding="ascii").split())]
 
+    def serving(self) -> int:
+        """The number of workers whose event loop runs: the model is loaded by then."""
+        return sum(_polls(pid) for pid in self.pids()[1:])
+
+    def cpu_s(self) -> float:
+        """The processor time of the supervisor, its workers and theirs."""
+        supervisor = self.pids()[0]
+        stats = [Path(f"/proc/{pid}/stat").read_text(encoding="ascii") for pid in _tree(supervisor)]
+        times = [stat.rpartition(")")[2].split()[11:13] for stat in stats]
+        return sum(int(ticks) for pair in times for ticks in pair) / os.sysconf("SC_CLK_TCK")
+
     def wait(self) -> int:
         return int(docker.ask("wait", self.name))
 
@@ -202,6 +213,19 @@ def run(
         text=True,
         check=False,
     )
+
+
+def _tree(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return [pid, *(found for child in children for found in _tree(int(child)))]
+
+
+def _polls(pid: int) -> bool:
+    try:
+        files = [file.readlink() for file in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return False
+    return Path("anon_inode:[eventpoll]") in files
 
 
 def _pings(container: Container) -> bool:

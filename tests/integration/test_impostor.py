@@ -51,8 +51,11 @@ def impostor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def environ(trained: Trained, impostor: str, tmp_path: Path) -> dict[str, str]:
+def environ(
+    trained: Trained, impostor: str, empty_database: Path, tmp_path: Path
+) -> dict[str, str]:
     """The surroundings of the training, with the impostor's index before the feed's."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     return {
         **trained.environ,
         "UV_INDEX": f"{impostor} {trained.environ['UV_INDEX']}",

@@ -1,5 +1,6 @@
 """Commands that are ended in the middle: nothing goes on, and the next run works."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,8 +68,9 @@ def test_a_training_that_is_ended_registers_nothing_and_its_run_has_failed(
 
 
 def test_an_environment_that_was_interrupted_is_not_taken_for_a_finished_one(
-    train: list[str], trained: Trained, tmp_path: Path
+    train: list[str], trained: Trained, empty_database: Path, tmp_path: Path
 ) -> None:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     environ = {
         **trained.environ,
         "MLFLOW_ENV_ROOT": str(tmp_path / "envs"),

@@ -247,16 +247,24 @@ def test_make_serve_answers_the_curl_line_of_the_readme_and_holds_no_credential(
 
 def assert_serves_without_a_credential(environ: dict[str, str]) -> None:
     """Look into every process of the serving environment."""
-    servers = [
-        (folder / "environ").read_bytes()
-        for folder in Path("/proc").glob("[0-9]*")
-        if b"--port\x005000\x00" in (folder / "cmdline").read_bytes()
-    ]
+    servers = environs(b"--port\x005000\x00")
     assert servers
     for server in servers:
         assert environ["MLFLOW_TRACKING_URI"].encode() in server
         assert environ["UV_INDEX"].encode() not in server
         assert b"INDEX" not in server
+
+
+def environs(arguments: bytes) -> list[bytes]:
+    """The environments of the running processes whose commands have these arguments."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if arguments in (folder / "cmdline").read_bytes():
+                found.append((folder / "environ").read_bytes())
+        except OSError:
+            continue
+    return found
 
 
 @pytest.mark.parametrize("running", [("ui", 5001)], indirect=True)

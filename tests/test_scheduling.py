@@ -1,0 +1,39 @@
+"""The processes of the tests: each runs whole folders, and single files."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+MANY = """
+import pytest
+
+@pytest.mark.parametrize("number", range(20))
+def test_it(number):
+    pass
+"""
+
+
+def test_a_folder_and_a_file_beside_it_are_run_by_one_process_each(tmp_path: Path) -> None:
+    files = ["engine/test_a.py", "engine/test_b.py", "test_c.py", "test_d.py"]
+    for file in files:
+        (tmp_path / "tests" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tests" / file).write_text(MANY, encoding="utf-8")
+    options = ["-v", "-n", "2", "--no-loadscope-reorder", "--rootdir", ".", "-p"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "tests.scheduling", "tests"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    ran = re.findall(r"\[(gw\d)\] .*PASSED tests/(.*)::", done.stdout)
+    assert len(ran) == 80, done.stdout + done.stderr
+    processes = {file: {process for process, each in ran if each == file} for file in files}
+    assert processes["engine/test_a.py"] == processes["engine/test_b.py"]
+    assert all(len(each) == 1 for each in processes.values())
+    assert len({process for process, _ in ran}) == 2
