@@ -94,18 +94,18 @@ def document(
     authenticated
         Whether an API key is needed.
     """
-    schemas: dict[str, Any] = {"Error": _ERROR}
+    schemas: dict[str, Any] = {"InvocationError": _ERROR}
     rows = _described(reader.rows_schema, "validation", schemas)
     predictions = _described(result.core_schema, "serialization", schemas)
-    schemas["Predictions"] = _object({"predictions": predictions})
+    schemas["InvocationResponse"] = _object({"predictions": predictions})
     params = None
     if reader.params_schema is not None:
         params = _described(reader.params_schema, "validation", schemas)
-    schemas["Request"] = _request(reader, rows, params)
+    schemas["InvocationRequest"] = _request(reader, rows, params)
     security: dict[str, Any] = (
         {"security": [{"apiKey": []}, {"bearer": []}]} if authenticated else {}
     )
-    content: dict[str, Any] = {JSON: {"schema": {"$ref": _REF.format(model="Request")}}}
+    content: dict[str, Any] = {JSON: {"schema": {"$ref": _REF.format(model="InvocationRequest")}}}
     if example:
         content[JSON]["example"] = json.loads(example)
     if reader.columns:
@@ -123,9 +123,13 @@ def document(
         "description": "MLflow's scoring protocol. Predictions come in the order of the rows.",
         "requestBody": {"required": True, "content": content},
         "responses": {
-            "200": _answer("The predictions", "Predictions"),
-            **{str(status): _answer(text, "Error") for status, text in _ERRORS.items()},
-            **({"401": _answer("No API key, or a wrong one", "Error")} if authenticated else {}),
+            "200": _answer("The predictions", "InvocationResponse"),
+            **{str(status): _answer(text, "InvocationError") for status, text in _ERRORS.items()},
+            **(
+                {"401": _answer("No API key, or a wrong one", "InvocationError")}
+                if authenticated
+                else {}
+            ),
         },
         **security,
     }
@@ -213,8 +217,8 @@ def _probes(security: dict[str, Any]) -> dict[str, Any]:
         }
 
     nothing: dict[str, Any] = {JSON: {}}
-    unready = {"503": _answer("About to end", "Error")}
-    denied = {"401": _answer("No API key, or a wrong one", "Error")} if security else {}
+    unready = {"503": _answer("About to end", "InvocationError")}
+    denied = {"401": _answer("No API key, or a wrong one", "InvocationError")} if security else {}
     return {
         "/ping": probe("ping", "Is the server up?", nothing),
         "/health": probe("health", "Is the server up?", nothing),

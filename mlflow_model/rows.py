@@ -89,7 +89,8 @@ class Reader:
         self.max_rows = max_rows
         self.columns = _columns(row)
         self.row_name = getattr(row, "__name__", str(row))
-        self._all_required = self.columns is not None and _is_flat(self.rows_schema)
+        self._rows_alone, self._definitions = _apart(self.rows_schema)
+        self._all_required = _requires_all(self._rows_alone)
         self._known = frozenset(
             (*LISTS, SPLIT, PARAMS, "columns", "data", "index", *(self.columns or ()))
         ) | {param.name for param in (params.params if params else ())}
@@ -235,7 +236,8 @@ class Reader:
 
     def _check_keys(self, body: bytes, rows: int, form: str) -> None:
         """Refuse an object that has a key twice: nobody can know which of them was meant."""
-        # A key each for every field is what the rows have; no further colon, no key twice.
+        # A key each for every field is what checked rows have. Without a further colon none is
+        # there twice; with one, it could be within a text, or belong to an object within a row.
         keys = 1 + rows * len(self.columns or ())
         if self._all_required and form in LISTS and body.count(b":") == keys:
             return
@@ -274,7 +276,7 @@ class Reader:
         return ".".join(known) or "the body"
 
     def _body_schema(self) -> CoreSchema:
-        rows: Any = {**self.rows_schema, "max_length": self.max_rows}
+        rows: Any = {**self._rows_alone, "max_length": self.max_rows}
         names = core_schema.str_schema(strict=True)
         anything = core_schema.list_schema(core_schema.any_schema())
         split = {
@@ -290,13 +292,12 @@ class Reader:
             SPLIT: core_schema.typed_dict_schema(split_fields, extra_behavior="forbid"),
             PARAMS: core_schema.nullable_schema(self.params_schema or core_schema.dict_schema()),
         }
-        return core_schema.typed_dict_schema(
-            {
-                name: core_schema.typed_dict_field(schema, required=False)
-                for name, schema in forms.items()
-            },
-            extra_behavior="forbid",
-        )
+        optional = {
+            name: core_schema.typed_dict_field(schema, required=False)
+            for name, schema in forms.items()
+        }
+        body = core_schema.typed_dict_schema(optional, extra_behavior="forbid")
+        return core_schema.definitions_schema(body, self._definitions)
 
 
 @lru_cache(maxsize=256)
@@ -350,20 +351,21 @@ def _columns(row: Any) -> tuple[str, ...] | None:
     )
 
 
-def _is_flat(schema: Mapping[str, Any]) -> bool:
-    """Return whether every row has each of its fields, and no object within."""
-    fields_found: list[Mapping[str, Any]] = []
-    model = schema["items_schema"]
+def _apart(rows: Any) -> tuple[Any, list[Any]]:
+    """Return a schema and the definitions that it refers to, for types that use another twice."""
+    if rows["type"] == "definitions":
+        return rows["schema"], rows["definitions"]
+    return rows, []
+
+
+def _requires_all(rows: Mapping[str, Any]) -> bool:
+    """Return whether a row has to have each of its fields."""
+    model = rows["items_schema"]
     while model["type"] != "model-fields":
         if "schema" not in model:
             return False
         model = model["schema"]
-    for field in model["fields"].values():
-        inner = field["schema"]
-        while inner["type"] == "nullable":
-            inner = inner["schema"]
-        fields_found.append(inner)
-    return all(inner["type"] in {"int", "float", "bool", "str", "union"} for inner in fields_found)
+    return all(field["schema"]["type"] != "default" for field in model["fields"].values())
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
