@@ -5,6 +5,7 @@ from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from benchmarks.results import ONE, SIXTEEN, Results
 from benchmarks.servers import OURS, UNMETERED
@@ -18,8 +19,11 @@ def draw(results: Results, path: Path) -> None:
     """Draw the throughput of every server with 1 and with 16 connections, as a PNG file."""
     figure = Figure(figsize=(10, 4.2), dpi=150, layout="constrained")
     figure.suptitle(headline(results), fontsize=13, fontweight="bold")
-    for axes, cell in zip(figure.subplots(1, 2, sharey=True), (ONE, SIXTEEN), strict=True):
+    both = figure.subplots(1, 2, sharex=True, sharey=True)
+    for axes, cell in zip(both, (ONE, SIXTEEN), strict=True):
         _draw(axes, results, cell)
+    both[0].invert_yaxis()  # ours on top
+    both[0].margins(x=0.15)  # room for the figures
     figure.savefig(path, metadata={"Software": None})
 
 
@@ -40,9 +44,8 @@ def _draw(axes: Axes, results: Results, cell: str) -> None:
     colours = [_OURS if server.name == OURS else _PEER for server in shown]
     bars = axes.barh([server.title for server in shown], rates, color=colours)
     axes.bar_label(bars, labels=[f"{rate:,.0f}" for rate in rates], padding=4)
-    axes.invert_yaxis()  # ours on top
     axes.set_title(cell, fontsize=11)
     axes.set_xlabel("requests a second, one row each")
-    axes.set_xlim(right=max(rates) * 1.15)  # room for the figures
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="y", length=0)

@@ -86,7 +86,7 @@ class Running:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print the tables, write the page and the picture, and return the exit status."""
-    options = _parser().parse_args(arguments)
+    options = parse(arguments)
     process.end_on_sigterm()
     try:
         load.find_wrk()  # before anything is made
@@ -103,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("servers were left out: RESULTS.md and serving.png stay as they are", file=sys.stderr)
         return 0
     versions = {name: environments.versions(folder) for name, folder in binaries.items()}
-    page = report(results, versions, _made(options))
+    page = report(results, versions, made(options))
     (options.output / "RESULTS.md").write_text(f"{page}\n", encoding="utf-8")
     picture.draw(results, options.output / "serving.png")
     return 0
@@ -126,6 +126,32 @@ def check(server: Server, port: int, rows: Sequence[Row], expected: npt.ArrayLik
                     f"{server.title} does not answer with the booster's probabilities: "
                     "the comparison is void"
                 )
+
+
+def made(options: argparse.Namespace) -> str:
+    """Return when, where and how the results are made: a paragraph."""
+    day = dt.datetime.now(tz=dt.UTC).date()
+    return (
+        f"Made on {day} with `python -m benchmarks.serving --rounds {options.rounds} --seconds "
+        f"{options.seconds}` (`make bench`) on {machine.describe()}. One worker each, the same "
+        "booster, wrk on 127.0.0.1, all in turns. Figures are medians over the rounds; a ratio is "
+        "the median of the rounds' ratios, with the least and the greatest of them. Single rows "
+        "are those held out in training, one after the other."
+    )
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Return the options of a command line, or end the program."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5, help="rounds (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=int, default=3, help="seconds a server, kind of load and round"
+    )
+    parser.add_argument("--only", default="", help="some servers only, for instance ours,fastapi")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent, help="where the results go"
+    )
+    return parser.parse_args(arguments)
 
 
 def _ask(
@@ -243,30 +269,6 @@ def _chosen(names: str) -> list[Server]:
         known = ", ".join(server.name for server in servers)
         raise process.ProcessError(f"--only has {', '.join(unknown)}, expected some of {known}")
     return [server for server in servers if server.name in wanted]
-
-
-def _made(options: argparse.Namespace) -> str:
-    day = dt.datetime.now(tz=dt.UTC).date()
-    return (
-        f"Made on {day} with `python -m benchmarks.serving --rounds {options.rounds} --seconds "
-        f"{options.seconds}` (`make bench`) on {machine.describe()}. One worker each, the same "
-        f"booster, wrk on 127.0.0.1, all in turns. Figures are medians of {options.rounds} rounds "
-        f"of {options.seconds} s; a ratio is the median of the rounds' ratios, with the least and "
-        "the greatest of them. Single rows are those held out in training, one after the other."
-    )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5, help="rounds (%(default)s)")
-    parser.add_argument(
-        "--seconds", type=int, default=3, help="seconds a server, kind of load and round"
-    )
-    parser.add_argument("--only", default="", help="some servers only, for instance ours,fastapi")
-    parser.add_argument(
-        "--output", type=Path, default=Path(__file__).parent, help="where the results go"
-    )
-    return parser
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """BentoML: a service class, one worker, without access log and metrics.
 
-The method is ``async``: one that is not is handed to a thread for each request, and the server
-answers less than half as many.
+The method is ``async``: one that is not is handed to a thread for each request, and fewer are
+answered.
 """
 
 import bentoml

@@ -5,7 +5,7 @@ by its name, the model is no pickle, the answer has a probability. The second ro
 patients; the article has none.
 
 The functions are ``async``, where the article's is handed to a thread for each request: that took
-the server 1.5 times the processor time.
+the server 1.3 to 2 times the processor time.
 """
 
 import json

@@ -1,7 +1,7 @@
 """LitServe: an API class, one process that answers HTTP and one worker that predicts.
 
-LitServe's batching stays off: with one connection a request took the server 1.5 times the processor
-time and more, and with 16 there was nothing to gain from it.
+LitServe's batching stays off: with one connection a request took the server 1.5 times the
+processor time and more, and no gain was seen with 16.
 """
 
 import sys
@@ -42,7 +42,7 @@ class Diabetes(litserve.LitAPI):
 
 def serve(port: int) -> None:
     """Serve on 127.0.0.1 until SIGTERM."""
-    # ZeroMQ between the two processes: a fifth less processor time than the default queue.
+    # ZeroMQ between the two processes: a quarter less processor time than the default queue.
     server = litserve.LitServer(
         Diabetes(), accelerator="cpu", devices=1, workers_per_device=1, fast_queue=True
     )
