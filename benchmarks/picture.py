@@ -20,10 +20,9 @@ def draw(results: Results, path: Path) -> None:
     figure = Figure(figsize=(10, 4.2), dpi=150, layout="constrained")
     figure.suptitle(headline(results), fontsize=13, fontweight="bold")
     both = figure.subplots(1, 2, sharex=True, sharey=True)
-    for axes, cell in zip(both, (ONE, SIXTEEN), strict=True):
-        _draw(axes, results, cell)
+    most = max(_draw(axes, results, cell) for axes, cell in zip(both, (ONE, SIXTEEN), strict=True))
+    both[0].set_xlim(right=1.2 * most)  # room for the figures
     both[0].invert_yaxis()  # ours on top
-    both[0].margins(x=0.15)  # room for the figures
     figure.savefig(path, metadata={"Software": None})
 
 
@@ -38,7 +37,8 @@ def headline(results: Results) -> str:
     )
 
 
-def _draw(axes: Axes, results: Results, cell: str) -> None:
+def _draw(axes: Axes, results: Results, cell: str) -> float:
+    """Draw one cell and return the greatest throughput in it."""
     shown = [server for server in results.servers if server.name != UNMETERED]
     rates = [results.median(server.name, cell).rate for server in shown]
     colours = [_OURS if server.name == OURS else _PEER for server in shown]
@@ -49,3 +49,4 @@ def _draw(axes: Axes, results: Results, cell: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
+    return max(rates)
