@@ -52,8 +52,9 @@ ui: .venv/ready ## the MLflow UI on 127.0.0.1:5001
 image: .venv/ready ## the champion as a tested container image, diabetes:latest
 	python -m mlflow_model.image build
 
-bench: .venv/ready ## the image beside what MLflow's own Dockerfile makes; 6 minutes
+bench: .venv/ready ## the image beside MLflow's own, the server beside its peers; 20 minutes
 	python -m benchmarks.image
+	python -m benchmarks.serving
 
 clean: ## remove what can be made again: .venv and caches; runs and the local feed stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage coverage.xml junit.xml

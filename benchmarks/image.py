@@ -27,6 +27,8 @@ from typing import Final
 
 import requests
 
+from benchmarks import machine
+from benchmarks.table import markdown
 from feed import credential, process
 from feed.__main__ import FAILURES, credential_or_local
 from mlflow_model.image import docker, docker_config
@@ -73,7 +75,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     ours, theirs = measured
-    print(table(ours, theirs))
+    print(f"{machine.describe()}\n\n{table(ours, theirs)}")
     return int(any(share > TARGETS[name] for name, share in shares(ours, theirs).items()))
 
 
@@ -102,13 +104,13 @@ def table(ours: Figures, theirs: Figures) -> str:
         ("start to the first 200 on /ping, s", "start_s", "start", "{:.2f}"),
         ("memory of one worker at rest, MiB", "memory_mib", "memory", "{:.0f}"),
     ]
-    lines = ["| | ours | MLflow's Dockerfile | ours / MLflow's |", "|---|---|---|---|"]
+    cells = []
     for title, field, target, shown in rows:
         mine, other = getattr(ours, field), getattr(theirs, field)
         limit = f" (at most {TARGETS[target]:g})" if target else ""
-        figures = f"{shown.format(mine)} | {shown.format(other)}"
-        lines.append(f"| {title} | {figures} | {mine / other:.2f}{limit} |")
-    return "\n".join(lines)
+        ratio = f"{mine / other:.2f}{limit}"
+        cells.append([title, shown.format(mine), shown.format(other), ratio])
+    return markdown(["", "ours", "MLflow's Dockerfile", "ours / MLflow's"], cells)
 
 
 def _side_by_side(

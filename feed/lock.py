@@ -30,6 +30,7 @@ _LOCKS: Final = {
         *("--no-emit-package", "mypreprocessing"),
     ],
 }
+_PEERS: Final = "benchmarks/peers/*/requirements.in"
 
 
 class LockError(Exception):
@@ -92,8 +93,16 @@ def lock() -> None:
             check(wheel)
         with feed.serving(process.free_port()) as index:
             environ = credential.environment(credential.from_index(index), os.environ)
-            for output, sources in _LOCKS.items():
+            for output, sources in {**_LOCKS, **_peers()}.items():
                 _compile(output, sources, environ)
+
+
+def _peers() -> dict[str, list[str]]:
+    """Return the locks of the benchmark's peers: the model's own libraries, and one server each."""
+    found = sorted(path.relative_to(ROOT) for path in ROOT.glob(_PEERS))
+    # Not serving's lock: some peers want older versions of what it has.
+    model = ["--constraints", "mlflow_model/requirements.in"]
+    return {str(path.with_suffix(".txt")): [str(path), *model] for path in found}
 
 
 def _compile(output: str, sources: list[str], environ: dict[str, str]) -> None:

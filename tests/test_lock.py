@@ -11,6 +11,7 @@ from feed.lock import DEVELOPMENT, ROOT, SERVING, TRAINING, LockError
 from tests.test_publish import changed
 
 LOCKS = (lock.BOOTSTRAP, SERVING, TRAINING, DEVELOPMENT)
+PEERS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("benchmarks/peers/*/*.txt"))
 
 
 def pins(path: str) -> set[tuple[str, str]]:
@@ -19,7 +20,7 @@ def pins(path: str) -> set[tuple[str, str]]:
     return set(re.findall(r"^([a-z0-9.-]+)(?:\[[a-z,]+\])?==(\S+)", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("path", LOCKS)
+@pytest.mark.parametrize("path", [*LOCKS, *PEERS])
 def test_every_requirement_has_a_version_and_a_hash(path: str) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
@@ -37,12 +38,12 @@ def test_what_is_tested_is_what_is_trained_is_what_is_served(inner: str, outer: 
     assert {name for name, _ in pins(inner) - pins(outer)} == expected
 
 
-@pytest.mark.parametrize("path", LOCKS)
+@pytest.mark.parametrize("path", [*LOCKS, *PEERS])
 def test_no_lock_names_an_index(path: str) -> None:
     assert "://" not in (ROOT / path).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", [SERVING, TRAINING])
+@pytest.mark.parametrize("path", [SERVING, TRAINING, *PEERS])
 def test_the_wheel_of_these_sources_is_the_one_in_the_lock(path: str, wheel: Path) -> None:
     lock.check(wheel, ROOT / path)
     assert lock.locked_sha256(wheel.name, ROOT / path) == publish.sha256(wheel)
@@ -61,6 +62,12 @@ def test_a_version_that_is_not_locked_is_an_error(tmp_path: Path, wheel: Path) -
     shutil.copy(wheel, other)
     with pytest.raises(LockError, match="does not have mypreprocessing-1.2.0.*: run make lock"):
         lock.check(other)
+
+
+def test_the_peers_have_the_version_of_xgboost_that_is_served() -> None:
+    assert len(PEERS) >= 5
+    served = dict(pins(SERVING))["xgboost-cpu"]
+    assert {dict(pins(path))["xgboost-cpu"] for path in PEERS} == {served}
 
 
 def test_the_version_of_the_build_backend_is_the_one_in_the_lock() -> None:

@@ -1,0 +1,1 @@
+"""MLflow's own scoring server: with the typed model, and with a DataFrame signature."""
