@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
+import xgboost
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModelContext
 from pydantic import ValidationError
@@ -19,6 +21,7 @@ from mlflow_model.model import (
     FeatureMismatchError,
     Prediction,
     PreprocessingMismatchError,
+    Trees,
 )
 from mypreprocessing import FEATURES, Patient, preprocess
 from tests.conftest import ROOT
@@ -123,6 +126,30 @@ def test_one_request_is_one_call_of_the_booster_with_one_thread(
     assert calls == [(1, 8), (1000, 8)]
     config = json.loads(trees.booster.save_config())
     assert config["learner"]["generic_param"]["nthread"] == "1"
+
+
+@pytest.mark.parametrize("rows", [1, 2, 1000])
+def test_the_trees_answer_what_the_booster_does_to_the_bit(
+    data: Any, classifier: Any, rows: int
+) -> None:
+    booster = classifier.get_booster()
+    features = preprocess(data.records.sample(rows, replace=True, random_state=0))
+    assert np.isnan(features).any() or rows < 1000
+    assert Trees(booster).probabilities(features) == booster.inplace_predict(features).tolist()
+
+
+def test_threads_predict_at_the_same_time(data: Any, classifier: Any) -> None:
+    trees = Trees(classifier.get_booster())
+    features = [preprocess(data.records.iloc[start : start + 100]) for start in range(0, 700, 100)]
+    expected = [trees.probabilities(each) for each in features]
+    with ThreadPoolExecutor(max_workers=7) as pool:
+        for _ in range(50):
+            assert list(pool.map(trees.probabilities, features)) == expected
+
+
+def test_a_booster_that_refuses_features_says_so(classifier: Any) -> None:
+    with pytest.raises(xgboost.core.XGBoostError, match="Feature shape mismatch|feature"):
+        Trees(classifier.get_booster()).probabilities(np.zeros((1, 3), dtype=np.float32))
 
 
 def test_mlflow_loads_it_and_takes_a_data_frame_too(saved: Path, data: Any) -> None:
