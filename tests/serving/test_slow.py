@@ -14,6 +14,7 @@ from tests.serving.running import Running, lives, save_slow_model, serving, task
 
 SECONDS = 2
 WAITING = 3
+INLINE_MS = "100"  # the default is for a machine that has the time
 SHORT_S = 0.6  # for what is answered at once; a machine that is busy needs some of it
 
 
@@ -37,7 +38,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Ru
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The same model, which is believed to be quick: its example takes no time."""
     folder = tmp_path_factory.mktemp("quick")
-    with serving(save_slow_model(folder / "model", example_s=0), folder) as started:
+    model = save_slow_model(folder / "model", example_s=0)
+    with serving(model, folder, SCORING_INLINE_MS=INLINE_MS) as started:
         yield started
 
 
@@ -198,7 +200,8 @@ def test_a_model_that_hangs_in_the_event_loop_costs_its_worker_and_no_more(
     tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     model = save_slow_model(tmp_path / "model", example_s=0)
-    with serving(model, tmp_path, MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT="1") as server:
+    settings = {"MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "1", "SCORING_INLINE_MS": INLINE_MS}
+    with serving(model, tmp_path, **settings) as server:
         (before,) = server.workers()
         hangs = pool.submit(server.work, 5, tmp_path / "hangs")
         with pytest.raises(requests.ConnectionError):
