@@ -1,4 +1,4 @@
-"""Ten minutes of mixed load on the scoring server: does its memory grow?
+"""Ten minutes of mixed load on the scoring server, whose memory may not grow.
 
     python -m benchmarks.soak --minutes 2
 
@@ -9,7 +9,6 @@ the median of several seconds: a single one has what the batch of the moment nee
 """
 
 import argparse
-import io
 import json
 import random
 import statistics
@@ -22,6 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import fastparquet
 import pandas as pd
 import requests
 
@@ -135,10 +135,10 @@ def _csv(rows: pd.DataFrame) -> Request:
 
 
 def _parquet(rows: pd.DataFrame) -> Request:
-    file = io.BytesIO()
-    file.close = lambda: None  # type: ignore[method-assign] # the writer would, and it would be gone
-    rows.to_parquet(file, engine="fastparquet", index=False)
-    return Request(PARQUET, file.getvalue(), 200)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.parquet"
+        fastparquet.write(str(path), rows)
+        return Request(PARQUET, path.read_bytes(), 200)
 
 
 def _send(

@@ -26,7 +26,6 @@ from typing import Any, Final, NamedTuple
 import mlflow
 import mlflow.pyfunc
 import yaml
-from mlflow.exceptions import HTTP_STATUS_TO_ERROR_CODE
 from mlflow.models import Model
 from mlflow.pyfunc import PyFuncModel
 from pydantic import TypeAdapter
@@ -51,13 +50,6 @@ _INVOCATIONS: Final = "/invocations"
 _READ: Final = ("GET", "HEAD")
 _EXAMPLE: Final = "serving_input_example.json"
 _ID: Final = re.compile(rb"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_CODES: Final = {
-    **HTTP_STATUS_TO_ERROR_CODE,
-    405: "BAD_REQUEST",
-    408: "DEADLINE_EXCEEDED",
-    413: "RESOURCE_EXHAUSTED",
-    415: "BAD_REQUEST",
-}
 
 
 class Reply(NamedTuple):
@@ -415,7 +407,7 @@ def load(folder: Path, settings: Settings) -> Application:
         document=openapi.document(
             scoring.reader,
             scoring.result,
-            title=identity["model"],
+            identity=identity,
             example=example,
             authenticated=bool(settings.api_keys),
         ),
@@ -484,7 +476,7 @@ def _page(path: str) -> Callable[[], Reply]:
 def _error(reply: Reply, request_id: bytes) -> Reply:
     """Return an error in MLflow's shape, with the id that the log has too."""
     body = {
-        "error_code": _CODES.get(reply.status, "INTERNAL_ERROR"),
+        "error_code": openapi.CODES.get(reply.status, "INTERNAL_ERROR"),
         "message": reply.body.decode(),
         "request_id": request_id.decode(),
     }
