@@ -4,8 +4,9 @@
 
 One worker serves the project's model, trained here. Clients send single rows, batches and bad
 requests in every format, on connections that stay and on new ones. After the warm-up, the resident
-memory of the worker, and of the processes beside it, may grow by less than a bound. Each figure is
-the median of several seconds: a single one has what the batch of the moment needs.
+memory of the worker, and of the processes beside it, may grow by less than a bound. What is
+compared are medians, of the first quarter and of the last: a moment's figure goes up and down by
+megabytes with the batches that were just answered.
 """
 
 import argparse
@@ -34,7 +35,6 @@ ROOT: Final = Path(__file__).parents[1]
 CLIENTS: Final = 4
 WARM_UP_SHARE: Final = 0.2
 GROWTH_KIB: Final = 1024
-SAMPLES: Final = 30  # for each of the two medians
 
 
 class Request(NamedTuple):
@@ -84,15 +84,15 @@ def _soak(server: Running, seconds: float) -> int:
 
 
 def growth_kib(series: list[int]) -> float:
-    """Return what the last samples have more than the first after the warm-up, by their medians.
+    """Return what the last quarter after the warm-up has more than the first, by their medians.
 
     Examples
     --------
-    >>> growth_kib([900] * 30 + [1000] * 60 + [1010] * 60)
+    >>> growth_kib([900] * 20 + [1000] * 40 + [1010] * 40)
     10.0
     """
     after = series[int(len(series) * WARM_UP_SHARE) :]
-    count = min(SAMPLES, len(after) // 2)
+    count = len(after) // 4
     return float(statistics.median(after[-count:]) - statistics.median(after[:count]))
 
 

@@ -143,9 +143,10 @@ class Template:
     def spawn(self) -> tuple[socket.socket, int]:
         """Return a socket to a new process, and its process id."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        told = b""
+        with theirs, contextlib.suppress(ConnectionError):
             socket.send_fds(self._socket, [b"+"], [theirs.fileno()])
-        told = _read(self._socket, _PID.size)
+            told = _read(self._socket, _PID.size)
         if not told:  # killed from outside: this worker ends too, and is replaced whole
             os.kill(os.getpid(), signal.SIGTERM)
             raise ConnectionResetError

@@ -116,8 +116,8 @@ def test_what_comes_from_elsewhere_would_be_refused(page: WebDriver, container: 
     """
     page.set_script_timeout(PATIENCE_S)
     other = container.url.replace("127.0.0.1", "localhost")
-    assert page.execute_async_script(script, f"{container.url}/ping") == "loaded"  # type: ignore[no-untyped-call]
-    assert page.execute_async_script(script, f"{other}/ping") == "refused"  # type: ignore[no-untyped-call]
+    assert page.execute_async_script(script, f"{container.url}/ping") == "loaded"
+    assert page.execute_async_script(script, f"{other}/ping") == "refused"
 
 
 def test_the_fields_are_described_with_their_ranges(page: WebDriver) -> None:
@@ -128,7 +128,7 @@ def test_the_fields_are_described_with_their_ranges(page: WebDriver) -> None:
 
 def test_a_picture_of_it_is_in_the_documentation(page: WebDriver) -> None:
     if path := os.environ.get("SCREENSHOT"):
-        page.execute_script("window.scrollTo(0, 0)")  # type: ignore[no-untyped-call]
+        page.execute_script("window.scrollTo(0, 0)")
         assert page.save_screenshot(path)
     picture = ROOT / "docs" / "docs-page.png"
     assert picture.read_bytes().startswith(b"\x89PNG")

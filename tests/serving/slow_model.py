@@ -28,7 +28,7 @@ class Done(BaseModel):
 class SlowModel(PythonModel):
     """Sleep."""
 
-    def predict(self, model_input: list[Task]) -> list[Done]:
+    def predict(self, model_input: list[Task]) -> list[Done]:  # type: ignore[override] # as MLflow wants it
         """Do one task after the other."""
         return [self._work(task) for task in model_input]
 

@@ -29,8 +29,10 @@ def server(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Ru
     folder = tmp_path_factory.mktemp("keys")
     file = folder / "keys"
     file.write_text(f"\n{FROM_FILE}\n", encoding="utf-8")
-    settings = {"SCORING_API_KEYS": f"{FIRST}, {SECOND}", "SCORING_API_KEYS_FILE": str(file)}
-    with serving(model, folder, **settings) as started:
+    listed = f"{FIRST}, {SECOND}"
+    with serving(
+        model, folder, SCORING_API_KEYS=listed, SCORING_API_KEYS_FILE=str(file)
+    ) as started:
         yield started
 
 

@@ -3,11 +3,12 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 import yaml
 
 from mlflow_model import container
@@ -66,7 +67,7 @@ def test_every_worker_gives_the_same_page(server: Running) -> None:
 
 
 def test_errors_are_counted_by_their_status_and_add_no_row(server: Running) -> None:
-    sent = {
+    sent: dict[int, Callable[[], requests.Response]] = {
         400: lambda: server.post(b"{}"),
         415: lambda: server.post(b"{}", "text/plain"),
         405: lambda: server.get("/invocations"),
@@ -137,14 +138,15 @@ def test_what_is_served_is_named_by_its_versions(server: Running) -> None:
 def test_nothing_that_a_client_sends_is_in_the_page(server: Running) -> None:
     planted = "planted-4711"
     body = json.dumps({"inputs": [{"seconds": 0, planted: 1}]})
-    for send in (
+    sends: tuple[Callable[[], requests.Response], ...] = (
         lambda: server.post(body),
         lambda: server.post(task(0), **{"X-Request-Id": planted}),
         lambda: server.post(task(0), f"text/{planted}"),
         lambda: server.get(f"/{planted}"),
         lambda: server.get(f"/ping?{planted}"),
         lambda: server.get("/ping", **{"User-Agent": planted}),
-    ):
+    )
+    for send in sends:
         send()
     page = server.get("/metrics").text
     assert planted not in page

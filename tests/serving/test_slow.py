@@ -68,7 +68,9 @@ def timed(call: Callable[[], requests.Response]) -> tuple[requests.Response, flo
     return call(), time.monotonic() - begin
 
 
-def meanwhile(call: Callable[[], requests.Response], running: Future[object]) -> list[float]:
+def meanwhile(
+    call: Callable[[], requests.Response], running: "Future[requests.Response]"
+) -> list[float]:
     """Return how long each of the calls took that fit in while something else runs."""
     took = []
     while not running.done():
@@ -200,8 +202,12 @@ def test_a_model_that_hangs_in_the_event_loop_costs_its_worker_and_no_more(
     tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     model = save_slow_model(tmp_path / "model", example_s=0)
-    settings = {"MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "1", "SCORING_INLINE_MS": INLINE_MS}
-    with serving(model, tmp_path, **settings) as server:
+    with serving(
+        model,
+        tmp_path,
+        MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT="1",
+        SCORING_INLINE_MS=INLINE_MS,
+    ) as server:
         (before,) = server.workers()
         hangs = pool.submit(server.work, 5, tmp_path / "hangs")
         with pytest.raises(requests.ConnectionError):
