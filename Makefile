@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MLFLOW_TRACKING_URI ?= sqlite:///mlflow.db
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: help demo test lint lock feed publish train serve ui image bench clean
+.PHONY: help demo test lint lock feed publish train serve ui image bench soak clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -55,6 +55,9 @@ image: .venv/ready ## the champion as a tested container image, diabetes:latest
 bench: .venv/ready ## the image beside MLflow's own, the server beside its peers; 20 minutes
 	python -m benchmarks.image
 	python -m benchmarks.serving
+
+soak: .venv/ready ## mixed load on the scoring server, whose memory may not grow; 10 minutes, ARGS='--minutes 2'
+	python -m benchmarks.soak $(ARGS)
 
 clean: ## remove what can be made again: .venv and caches; runs and the local feed stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage coverage.xml junit.xml

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, NoReturn
 
 _ASKED: Final = struct.Struct("!HI")  # bytes of the format's name, bytes of the body
-_ANSWERED: Final = struct.Struct("!HII")  # status, rows, bytes of the body
+_ANSWERED: Final = struct.Struct("!HIId")  # status, rows, bytes of the body, seconds
 _PID: Final = struct.Struct("!I")
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -35,11 +35,14 @@ class Outcome(NamedTuple):
         How many were answered.
     body
         The answer; where the status is an error, the message alone.
+    seconds
+        How long that took; 0 where nobody knows.
     """
 
     status: int
     rows: int
     body: bytes
+    seconds: float = 0.0
 
 
 Answer = Callable[[str, bytes], Outcome]
@@ -109,8 +112,9 @@ class Beside:
             name = kind.encode()
             writer.writelines((_ASKED.pack(len(name), len(body)), name, body))
             await writer.drain()
-            status, rows, size = _ANSWERED.unpack(await reader.readexactly(_ANSWERED.size))
-            return Outcome(status, rows, await reader.readexactly(size))
+            head = await reader.readexactly(_ANSWERED.size)
+            status, rows, size, seconds = _ANSWERED.unpack(head)
+            return Outcome(status, rows, await reader.readexactly(size), seconds)
         except (asyncio.IncompleteReadError, ConnectionError):
             self.close()
             raise EndedError from None
@@ -139,15 +143,21 @@ class Template:
     def spawn(self) -> tuple[socket.socket, int]:
         """Return a socket to a new process, and its process id."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        told = b""
+        with theirs, contextlib.suppress(ConnectionError):
             socket.send_fds(self._socket, [b"+"], [theirs.fileno()])
-        told = _read(self._socket, _PID.size)
+            told = _read(self._socket, _PID.size)
         if not told:  # killed from outside: this worker ends too, and is replaced whole
             os.kill(os.getpid(), signal.SIGTERM)
             raise ConnectionResetError
         (pid,) = _PID.unpack(told)
         ours.setblocking(False)  # noqa: FBT003 # the socket's own signature
         return ours, pid
+
+
+def signal_on_parents_end(number: signal.Signals) -> None:
+    """Let the kernel send this process a signal when the one that has started it ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
 def _fork_on_demand(control: socket.socket, answer: Answer) -> None:
@@ -172,15 +182,16 @@ def _answer_all(asking: socket.socket, answer: Answer) -> None:
         name, size = _ASKED.unpack(head)
         kind = _read(asking, name).decode()
         outcome = answer(kind, _read(asking, size))
-        asking.sendall(_ANSWERED.pack(outcome.status, outcome.rows, len(outcome.body)))
-        asking.sendall(outcome.body)
+        status, rows, answered, seconds = outcome
+        asking.sendall(_ANSWERED.pack(status, rows, len(answered), seconds))
+        asking.sendall(answered)
 
 
 def _run(task: Callable[[], None], *, keep: socket.socket) -> NoReturn:
     """Do a forked process's task and end it, without a trace of what it was forked from."""
     status = 1
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal_on_parents_end(signal.SIGKILL)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # whoever forked it ends it, after its work
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         # A client's connection, and the socket that listens, are closed when the server says so.

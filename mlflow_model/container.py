@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import select
 import shutil
 import signal
 import socket
@@ -171,9 +172,13 @@ class Supervisor:
 
     def _serve(self, listener: socket.socket) -> int:
         # The first alone: what cannot be served says so once, not once a worker.
-        serves = self._start(listener)
-        if not serves.read(1):
-            return 0 if self._ending else CANNOT_START
+        with self._start(listener) as serves:
+            while not self._ending and not select.select([serves], [], [], 0.05)[0]:
+                pass
+            if self._ending:
+                return 0
+            if not serves.read(1):
+                return CANNOT_START
         print(
             f"serving on {self._host} port {self._port}, workers: {self._count}",
             file=sys.stderr,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import mlflow
+from mlflow.exceptions import HTTP_STATUS_TO_ERROR_CODE
 from pydantic import TypeAdapter
 
 from mlflow_model.fields import JsonSchema
@@ -35,7 +36,8 @@ _START: Final = """SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
-  defaultModelsExpandDepth: 2,
+  defaultModelsExpandDepth: 3,
+  defaultModelExpandDepth: 3,
   displayRequestDuration: true,
 });
 """
@@ -48,6 +50,15 @@ PAGES: Final[Mapping[str, str]] = {
     "/docs/favicon.png": "image/png",
 }
 """The paths of the page and its assets, with their media types."""
+
+CODES: Final[Mapping[int, str]] = {
+    **HTTP_STATUS_TO_ERROR_CODE,
+    405: "BAD_REQUEST",
+    408: "DEADLINE_EXCEEDED",
+    413: "RESOURCE_EXHAUSTED",
+    415: "BAD_REQUEST",
+}
+"""MLflow's names for errors, by HTTP's statuses."""
 
 HEADERS: Final = (
     (
@@ -75,7 +86,7 @@ def document(
     reader: Reader,
     result: TypeAdapter[Any],
     *,
-    title: str,
+    identity: Mapping[str, str],
     example: bytes | None,
     authenticated: bool,
 ) -> bytes:
@@ -87,14 +98,15 @@ def document(
         Knows the type of a row and the model's parameters.
     result
         Of the type that ``predict`` returns.
-    title
-        The name of the model.
+    identity
+        ``model`` is the name of the model, ``version`` the registry's: empty for one that is not
+        from a registry.
     example
         A request's body in JSON.
     authenticated
         Whether an API key is needed.
     """
-    schemas: dict[str, Any] = {"InvocationError": _ERROR}
+    schemas: dict[str, Any] = {}
     rows = _described(reader.rows_schema, "validation", schemas)
     predictions = _described(result.core_schema, "serialization", schemas)
     schemas["InvocationResponse"] = _object({"predictions": predictions})
@@ -102,6 +114,7 @@ def document(
     if reader.params_schema is not None:
         params = _described(reader.params_schema, "validation", schemas)
     schemas["InvocationRequest"] = _request(reader, rows, params)
+    schemas["InvocationError"] = _ERROR
     security: dict[str, Any] = (
         {"security": [{"apiKey": []}, {"bearer": []}]} if authenticated else {}
     )
@@ -119,17 +132,20 @@ def document(
         }
     invocations = {
         "operationId": "invocations",
+        "tags": [_PREDICTIONS["name"]],
         "summary": "Predict",
-        "description": "MLflow's scoring protocol. Predictions come in the order of the rows.",
+        "description": (
+            "Predictions come in the order of the rows. What is wrong with a request is listed by "
+            "field, without repeating a value."
+        ),
         "requestBody": {"required": True, "content": content},
         "responses": {
             "200": _answer("The predictions", "InvocationResponse"),
-            **{str(status): _answer(text, "InvocationError") for status, text in _ERRORS.items()},
-            **(
-                {"401": _answer("No API key, or a wrong one", "InvocationError")}
-                if authenticated
-                else {}
-            ),
+            **{
+                str(status): _failure(status)
+                for status in _ERRORS
+                if authenticated or status != 401  # noqa: PLR2004 # no API key
+            },
         },
         **security,
     }
@@ -137,10 +153,11 @@ def document(
         {
             "openapi": "3.1.0",
             "info": {
-                "title": title,
-                "version": mlflow.__version__,
-                "description": "A model behind MLflow's scoring protocol.",
+                "title": identity["model"],
+                "version": identity["version"] or "not registered",
+                "description": f"Served with MLflow's scoring protocol ({mlflow.__version__}).",
             },
+            "tags": [_PREDICTIONS, _OPERATIONS],
             "paths": {"/invocations": {"post": invocations}, **_probes(security)},
             "components": {
                 "schemas": schemas,
@@ -202,6 +219,18 @@ def _answer(description: str, schema: str) -> dict[str, Any]:
     }
 
 
+def _failure(status: int) -> dict[str, Any]:
+    """Describe an error, with an example of its own."""
+    message = _ERRORS[status]
+    described = _answer(message, "InvocationError")
+    described["content"][JSON]["example"] = {
+        "error_code": CODES.get(status, "INTERNAL_ERROR"),
+        "message": _EXAMPLES.get(status, message[0].lower() + message[1:]),
+        "request_id": "0f8fad5bd9cb469fa16570867728950e",
+    }
+    return described
+
+
 def _csv_example(header: str, example: bytes | None) -> str:
     rows = json.loads(example).get("inputs", []) if example else []
     lines = [",".join("" if v is None else str(v) for v in row.values()) for row in rows]
@@ -213,12 +242,18 @@ def _probes(security: dict[str, Any]) -> dict[str, Any]:
         ok = {"200": {"description": "Yes", "content": content}}
         responses = {**ok, **more.pop("responses", {})}
         return {
-            "get": {"operationId": operation, "summary": summary, "responses": responses, **more}
+            "get": {
+                "operationId": operation,
+                "tags": [_OPERATIONS["name"]],
+                "summary": summary,
+                "responses": responses,
+                **more,
+            }
         }
 
     nothing: dict[str, Any] = {JSON: {}}
     unready = {"503": _answer("About to end", "InvocationError")}
-    denied = {"401": _answer("No API key, or a wrong one", "InvocationError")} if security else {}
+    denied = {"401": _failure(401)} if security else {}
     return {
         "/ping": probe("ping", "Is the server up?", nothing),
         "/health": probe("health", "Is the server up?", nothing),
@@ -236,13 +271,14 @@ def _probes(security: dict[str, Any]) -> dict[str, Any]:
 
 _ERROR: Final = _object(
     {
-        "error_code": {"type": "string", "examples": ["BAD_REQUEST"]},
-        "message": {"type": "string", "examples": ["inputs.3.glucose: must be at most 600"]},
+        "error_code": {"type": "string", "description": "MLflow's name for the kind of error"},
+        "message": {"type": "string", "description": "What was expected; no value of a request"},
         "request_id": {"type": "string", "description": "The log has it too"},
     }
 )
 _ERRORS: Final = {
     400: "The request is not what it says, or breaks a rule",
+    401: "No API key, or a wrong one",
     408: "The body did not arrive in time",
     413: "The body has too many bytes or rows",
     415: "The Content-Type is not one of these",
@@ -250,6 +286,9 @@ _ERRORS: Final = {
     503: "Too many requests at once",
     504: "The answer took too long",
 }
+_EXAMPLES: Final = {400: "inputs.3.glucose: must be at most 600; inputs.3.age: is missing"}
+_PREDICTIONS: Final = {"name": "predictions"}
+_OPERATIONS: Final = {"name": "operations", "description": "For probes, monitoring and the curious"}
 _SECURITY: Final = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer"},

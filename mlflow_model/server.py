@@ -26,7 +26,6 @@ from typing import Any, Final, NamedTuple
 import mlflow
 import mlflow.pyfunc
 import yaml
-from mlflow.exceptions import HTTP_STATUS_TO_ERROR_CODE
 from mlflow.models import Model
 from mlflow.pyfunc import PyFuncModel
 from pydantic import TypeAdapter
@@ -51,13 +50,6 @@ _INVOCATIONS: Final = "/invocations"
 _READ: Final = ("GET", "HEAD")
 _EXAMPLE: Final = "serving_input_example.json"
 _ID: Final = re.compile(rb"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_CODES: Final = {
-    **HTTP_STATUS_TO_ERROR_CODE,
-    405: "BAD_REQUEST",
-    408: "DEADLINE_EXCEEDED",
-    413: "RESOURCE_EXHAUSTED",
-    415: "BAD_REQUEST",
-}
 
 
 class Reply(NamedTuple):
@@ -107,6 +99,7 @@ class Scoring:
 
     def answer(self, kind: str, body: bytes) -> Outcome:
         """Return the answer to a body in one of the formats; whatever fails is an answer too."""
+        begin = time.perf_counter()
         try:
             rows, params = self.reader.read(kind, body)
             if self._takes_params:
@@ -118,7 +111,8 @@ class Scoring:
             return Outcome(refusal.status, 0, str(refusal).encode())
         except Exception as error:  # noqa: BLE001 # its text could show a value
             return Outcome(500, 0, f"the model failed with {type(error).__name__}".encode())
-        return Outcome(200, len(rows), b'{"predictions": %b}' % dumped)
+        took_s = time.perf_counter() - begin
+        return Outcome(200, len(rows), b'{"predictions": %b}' % dumped, took_s)
 
     def warm_up(self, example: bytes) -> None:
         """Answer a request in JSON, and measure how long that takes.
@@ -129,9 +123,8 @@ class Scoring:
             If it gets no answer.
         """
         for _ in range(2):  # the first also makes what is made once
-            begin = time.perf_counter()
             outcome = self.answer(JSON, example)
-            self.seconds = time.perf_counter() - begin
+            self.seconds = outcome.seconds
             if outcome.status != 200:  # noqa: PLR2004 # OK
                 raise StartError(
                     f"the model does not answer its own input example: {outcome.body.decode()}"
@@ -196,11 +189,14 @@ class Application:
         path = scope["path"]
         headers = dict(scope["headers"])
         request_id = _request_id(headers.get(b"x-request-id"))
+        body = Body(headers, receive, self._settings)
         try:
             if path == _INVOCATIONS and scope["method"] == "POST":
-                reply = await self._invocations(headers, receive)
+                reply = await self._invocations(headers, body)
             else:
                 reply = self._page(path, scope["method"], headers)
+            if not body.ended:
+                await body.discard()
         except Exception as error:  # noqa: BLE001 # uvicorn would log a stack trace
             reply = Reply(500, f"the server failed with {type(error).__name__}".encode())
         if reply.status >= 400:  # noqa: PLR2004 # where HTTP's errors begin
@@ -216,6 +212,7 @@ class Application:
                     (b"x-request-id", request_id),
                     (b"x-content-type-options", b"nosniff"),
                     *reply.headers,
+                    *(() if body.ended else _CLOSE),
                 ],
             }
         )
@@ -240,16 +237,14 @@ class Application:
             return _UNAUTHENTICATED
         return page()
 
-    async def _invocations(self, headers: Mapping[bytes, bytes], receive: Receive) -> Reply:
+    async def _invocations(self, headers: Mapping[bytes, bytes], body: "Body") -> Reply:
         if not self._may(headers):
             return _UNAUTHENTICATED
         if self._metrics:
             self._metrics.begin()
-        deadline = asyncio.get_running_loop().time() + self._settings.timeout_s
         try:
             kind = media_type(headers.get(b"content-type"))
-            body = await self._body(receive, deadline)
-            outcome = await self._outcome(kind, body, deadline)
+            outcome = await self._outcome(kind, await body.read(), body.deadline)
         except Refusal as refusal:
             more = _MORE_HEADERS.get(refusal.status, ())
             return Reply(refusal.status, str(refusal).encode(), headers=more)
@@ -258,35 +253,8 @@ class Application:
                 self._metrics.end()
         return Reply(outcome.status, outcome.body, rows=outcome.rows)
 
-    async def _body(self, receive: Receive, deadline: float) -> bytes:
-        most = self._settings.max_body_bytes
-        parts: list[bytes] = []
-        size = 0
-        more = True
-        try:
-            async with asyncio.timeout_at(deadline):
-                while more and size <= _SWALLOWED * most:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise Refusal(400, "the client went away")
-                    part = message.get("body", b"")
-                    more = message.get("more_body", False)
-                    size += len(part)
-                    if size <= most:
-                        parts.append(part)
-        except TimeoutError:
-            raise Refusal(408, "the body did not arrive in time") from None
-        if size > most:
-            raise Refusal(
-                413,
-                f"the body has more than {most} bytes: send several requests, or let the server "
-                "take more with SCORING_MAX_BODY_BYTES",
-            )
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
     async def _outcome(self, kind: str, body: bytes, deadline: float) -> Outcome:
         small = len(body) <= SMALL_BYTES and kind != PARQUET
-        begin = time.perf_counter()
         if small and self._seconds * 1000 < self._settings.inline_ms:
             # The last resort where a model hangs: this worker ends, and is replaced.
             signal.setitimer(signal.ITIMER_REAL, self._settings.timeout_s)
@@ -294,8 +262,8 @@ class Application:
             signal.setitimer(signal.ITIMER_REAL, 0)
         else:
             outcome = await self._aside(kind, body, deadline)
-        if small:
-            self._seconds += (time.perf_counter() - begin - self._seconds) / 16
+        if small and outcome.status == 200:  # noqa: PLR2004 # a refusal is quick, and says nothing
+            self._seconds += (outcome.seconds - self._seconds) / 16
         return outcome
 
     async def _aside(self, kind: str, body: bytes, deadline: float) -> Outcome:
@@ -329,12 +297,87 @@ class Application:
         return Reply(200, b"\n")
 
 
-_CLOSE: Final = ((b"connection", b"close"),)  # the rest of the body is not waited for
-_MORE_HEADERS: Final = {408: _CLOSE, 413: _CLOSE, 415: _CLOSE, 503: ((b"retry-after", b"1"),)}
+class Body:
+    """The body of one request, which is read at most once and within bounds.
+
+    A client reads its answer after it has sent what it has to send. So what is not looked at is
+    received too, and a connection whose client has more to send than that is closed.
+
+    Parameters
+    ----------
+    headers
+        The request's.
+    receive
+        ASGI's.
+    settings
+        The bounds.
+
+    Attributes
+    ----------
+    deadline
+        When the request's time is up, in the event loop's time.
+    ended
+        Whether nothing more will come.
+    """
+
+    def __init__(
+        self, headers: Mapping[bytes, bytes], receive: Receive, settings: Settings
+    ) -> None:
+        self.deadline = asyncio.get_running_loop().time() + settings.timeout_s
+        self.ended = b"content-length" not in headers and b"transfer-encoding" not in headers
+        self._receive = receive
+        self._most = settings.max_body_bytes
+        self._size = 0
+        self._waits = headers.get(b"expect", b"").lower() == b"100-continue"
+
+    async def read(self) -> bytes:
+        """Return it, whole.
+
+        Raises
+        ------
+        mlflow_model.rows.Refusal
+            If it has too many bytes (413), is not here in time (408), or never will be (400).
+        """
+        parts: list[bytes] = []
+        await self._take(self._most, parts)
+        if self._size > self._most:
+            raise Refusal(
+                413,
+                f"the body has more than {self._most} bytes: send several requests, or let the "
+                "server take more with SCORING_MAX_BODY_BYTES",
+            )
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def discard(self) -> None:
+        """Receive what was not read, unless the client waits to be asked for it."""
+        if not self._waits:
+            with suppress(Refusal):
+                await self._take(0, [])
+
+    async def _take(self, most: int, parts: list[bytes]) -> None:
+        """Receive what comes, and keep the first so many bytes."""
+        self._waits = False
+        try:
+            async with asyncio.timeout_at(self.deadline):
+                while not self.ended and self._size <= _SWALLOWED * self._most:
+                    message = await self._receive()
+                    self.ended = not message.get("more_body", False)
+                    if message["type"] == "http.disconnect":
+                        raise Refusal(400, "the client went away")
+                    part = message.get("body", b"")
+                    self._size += len(part)
+                    if self._size <= most:
+                        parts.append(part)
+        except TimeoutError:
+            raise Refusal(408, "the body did not arrive in time") from None
+
+
+_CLOSE: Final = ((b"connection", b"close"),)
+_MORE_HEADERS: Final = {503: ((b"retry-after", b"1"),)}
 _UNAUTHENTICATED: Final = Reply(
     401,
     b"an API key is needed: send it in X-API-Key, or as a Bearer token",
-    headers=((b"www-authenticate", b"Bearer"), *_CLOSE),
+    headers=((b"www-authenticate", b"Bearer"),),
 )
 
 
@@ -364,7 +407,7 @@ def load(folder: Path, settings: Settings) -> Application:
         document=openapi.document(
             scoring.reader,
             scoring.result,
-            title=identity["model"],
+            identity=identity,
             example=example,
             authenticated=bool(settings.api_keys),
         ),
@@ -430,16 +473,10 @@ def _page(path: str) -> Callable[[], Reply]:
     return page
 
 
-def _ended(kind: str) -> Reply:
-    if kind == PARQUET:
-        return Reply(400, b"the body is Parquet that cannot be read")
-    return Reply(500, b"the model's process ended before it answered")
-
-
 def _error(reply: Reply, request_id: bytes) -> Reply:
     """Return an error in MLflow's shape, with the id that the log has too."""
     body = {
-        "error_code": _CODES.get(reply.status, "INTERNAL_ERROR"),
+        "error_code": openapi.CODES.get(reply.status, "INTERNAL_ERROR"),
         "message": reply.body.decode(),
         "request_id": request_id.decode(),
     }

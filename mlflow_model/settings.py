@@ -75,7 +75,7 @@ def _api_keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
     keys: list[str] = []
     if (listed := environ.get("SCORING_API_KEYS")) is not None:
         keys += _checked("SCORING_API_KEYS", listed.split(","))
-    if path := environ.get("SCORING_API_KEYS_FILE"):
+    if (path := environ.get("SCORING_API_KEYS_FILE")) is not None:  # empty: nobody meant everybody
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

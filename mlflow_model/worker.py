@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn import Config, Server
 
+from mlflow_model.beside import signal_on_parents_end
 from mlflow_model.container import CANNOT_START, GRACE_S, StartError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def work(listener: int, ready: int, model: Path) -> int:
     # Until the server has its own handlers, and after it gives them back and signals itself again.
     signal.signal(signal.SIGTERM, _quit)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: see Supervisor
+    signal_on_parents_end(signal.SIGTERM)  # outside of a container, nobody else ends it then
     try:
         app = _load_app(model)
     except StartError as error:

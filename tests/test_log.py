@@ -40,6 +40,9 @@ def test_a_training_by_hand_is_logged_to_our_experiment_and_says_where_the_packa
     said = capsys.readouterr().out
     assert f"| AUC | {run.data.metrics['held_out/auc']:.3f} |" in said
     assert f"run {run.info.run_id}: models:/diabetes/1 is the champion" in said
+    logged = mlflow.models.get_model_info("models:/diabetes/1").metadata
+    assert logged is not None
+    assert logged["mypreprocessing"] == run.data.tags["mypreprocessing.version"]
     held_out = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/held_out.json")
     assert len(held_out["inputs"]) == len(held_out["probabilities"]) == 154
 

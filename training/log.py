@@ -96,7 +96,7 @@ def log_held_out(data: Dataset, split: Split, predicted: list[float]) -> None:
 
 
 def log_model(classifier: XGBClassifier, options: Options) -> ModelInfo:
-    """Log the pyfunc that serves a classifier, with the commit that it was trained at."""
+    """Log the pyfunc that serves a classifier, with the package and the commit behind it."""
     flavor: Any = save
     # It would rewrite a file of the model after the manifest was made.
     os.environ[MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING.name] = "false"
@@ -104,7 +104,7 @@ def log_model(classifier: XGBClassifier, options: Options) -> ModelInfo:
         artifact_path=None,
         name=NAME,
         flavor=flavor,
-        metadata=_commit(),
+        metadata=_metadata(),
         booster=classifier.get_booster(),
         threshold=options.threshold,
     )
@@ -126,8 +126,12 @@ def installed_from() -> str:
     return "editable sources" if json.loads(direct).get("dir_info", {}).get("editable") else "file"
 
 
-def _commit() -> dict[str, str] | None:
-    """Return the commit that MLflow knows of, for an image's labels: no server is asked then."""
+def _metadata() -> dict[str, str]:
+    """Return what a served model says of itself, and an image's labels: no server is asked then.
+
+    That is the version of the private package, and the commit where MLflow knows of one.
+    """
     run = mlflow.active_run()
     tags = mlflow.get_run(run.info.run_id).data.tags if run else {}
-    return {"git_commit": tags[MLFLOW_GIT_COMMIT]} if MLFLOW_GIT_COMMIT in tags else None
+    commit = {"git_commit": tags[MLFLOW_GIT_COMMIT]} if MLFLOW_GIT_COMMIT in tags else {}
+    return {"mypreprocessing": installed_package()["version"], **commit}

@@ -1,0 +1,1 @@
+"""The scoring server as processes of this machine."""
