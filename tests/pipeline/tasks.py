@@ -116,9 +116,9 @@ def publish_test_results(inputs: Mapping[str, str], job: Job) -> None:
 def publish_code_coverage(inputs: Mapping[str, str], job: Job) -> None:
     """Keep coverage files for the run's page.
 
-    https://learn.microsoft.com/azure/devops/pipelines/tasks/reference/publish-code-coverage-results-v2
+    https://learn.microsoft.com/azure/devops/pipelines/tasks/reference/publish-code-coverage-results-v1
     """
-    _known(inputs, {"summaryFileLocation", "failIfCoverageEmpty"})
+    _known(inputs, {"codeCoverageTool", "summaryFileLocation", "failIfCoverageEmpty"})
     files = _found(inputs["summaryFileLocation"], job)
     if not files and inputs.get("failIfCoverageEmpty", "").lower() == "true":
         raise TaskError("No code coverage results were found to publish.")
@@ -161,7 +161,7 @@ TASKS: Final[Mapping[str, Callable[[Mapping[str, str], Job], None]]] = {
     "TwineAuthenticate@1": twine_authenticate,
     "Cache@2": cache,
     "PublishTestResults@2": publish_test_results,
-    "PublishCodeCoverageResults@2": publish_code_coverage,
+    "PublishCodeCoverageResults@1": publish_code_coverage,
     "Docker@2": docker,
 }
 _DOCKER: Final[Mapping[str, set[str]]] = {"login": set(), "push": {"repository", "tags"}}

@@ -106,7 +106,7 @@ def test_test_results_are_kept_and_counted(run_steps: RunSteps, agent: Agent) ->
     ("task", "inputs"),
     [
         ("PublishTestResults@2", "testResultsFiles: no.xml, failTaskOnMissingResultsFile: true"),
-        ("PublishCodeCoverageResults@2", "summaryFileLocation: no.xml, failIfCoverageEmpty: true"),
+        ("PublishCodeCoverageResults@1", "summaryFileLocation: no.xml, failIfCoverageEmpty: true"),
     ],
 )
 def test_results_that_are_missing_fail_the_step(
@@ -144,7 +144,7 @@ def test_the_python_that_was_asked_for_is_first_on_path(run_steps: RunSteps) -> 
         "TwineAuthenticate@1, inputs: {artifactFeed: ours/private, feedUrl: x}",
         "Cache@2, inputs: {key: a, path: b, cacheHitVar: c}",
         "PublishTestResults@2, inputs: {testResultsFiles: a, mergeTestResults: true}",
-        "PublishCodeCoverageResults@2, inputs: {summaryFileLocation: a, pathToSources: b}",
+        "PublishCodeCoverageResults@1, inputs: {summaryFileLocation: a, pathToSources: b}",
         "Docker@2, inputs: {command: login, containerRegistry: registry, tags: a}",
         "Docker@2, inputs: {command: buildAndPush}",
     ],
