@@ -1,8 +1,7 @@
-"""Agents for small pipelines."""
+"""Agents for small pipelines, and one whole run of the real one that many tests look at."""
 
 import json
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,23 +9,15 @@ import yaml
 
 from feed.credential import Index
 from tests.pipeline import definition
+from tests.pipeline import world as worlds
 from tests.pipeline.agent import Agent, Event, Run
 from tests.pipeline.job import Registry, Services
+from tests.pipeline.surroundings import commit
+from tests.pipeline.world import World
 
 TOKEN = "t0k/en+s3cret"  # noqa: S105 # the tests' own
 
 RunSteps = Callable[..., Run]
-
-
-def commit(folder: Path) -> None:
-    """Commit all files of a folder as a repository's only commit."""
-    author = ("-c", "user.name=tests", "-c", "user.email=tests@example.org")
-    for command in (
-        ("init", "--quiet", "--initial-branch=main"),
-        ("add", "--all"),
-        (*author, "commit", "--quiet", "--message=The sources under test"),
-    ):
-        subprocess.run(["git", *command], cwd=folder, check=True)
 
 
 @pytest.fixture
@@ -72,3 +63,23 @@ stages:
         return agent.run(definition.parse(yaml.safe_load(text), {}), event)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, engine: Path) -> Iterator[World]:
+    """All that the real pipeline needs, on this machine."""
+    del engine
+    with worlds.make(tmp_path_factory.mktemp("pipeline")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def first(world: World) -> Run:
+    """A run of all four stages."""
+    return world.agent.run(world.pipeline())
+
+
+@pytest.fixture(scope="session")
+def second(world: World, first: Run) -> Run:
+    """The same commit again, after `first`; its checks are those of the first run."""
+    return world.agent.run(world.pipeline(), done={"check": first.stages["check"]})

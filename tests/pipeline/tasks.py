@@ -91,7 +91,7 @@ def cache(inputs: Mapping[str, str], job: Job) -> None:
     exact = _entry(fingerprint, job)
     found = exact if exact.exists() else next(_matching(wanted[1:], job), None)
     if found:
-        _copy(found / "content", folder)
+        copy(found / "content", folder)
     hit = "hit" if found == exact else "inexact hit" if found else "miss"
     job.say(f"Cache {hit}: {fingerprint}")
     if found != exact:
@@ -143,7 +143,7 @@ def docker(inputs: Mapping[str, str], job: Job) -> None:
     if registry is None:
         raise TaskError(f"There is no service connection {inputs['containerRegistry']}")
     config = job.temporary / "DockerConfig"
-    _log_in(registry, config)
+    log_in(registry, config)
     if command == "login":
         job.set("DOCKER_CONFIG", str(config))
         return
@@ -179,7 +179,8 @@ def _feed(name: str, job: Job) -> credential.Index:
     return index
 
 
-def _log_in(registry: Registry, config: Path) -> None:
+def log_in(registry: Registry, config: Path) -> None:
+    """Write a connection's credential where docker looks for it."""
     pair = base64.b64encode(f"{registry.username}:{registry.password}".encode()).decode()
     config.mkdir(exist_ok=True)
     content = json.dumps({"auths": {registry.host: {"auth": pair}}})
@@ -226,11 +227,11 @@ def _save(fingerprint: str, folder: Path, job: Job) -> None:
 def save_cache(fingerprint: str, folder: Path, caches: Path) -> None:
     """Save a folder as a cache's entry."""
     name = hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
-    _copy(folder, caches / name / "content")
+    copy(folder, caches / name / "content")
     (caches / name / "fingerprint").write_text(fingerprint, encoding="utf-8")
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path) -> None:
     """Copy a folder; where both are on one file system the copy costs no space."""
     target.parent.mkdir(parents=True, exist_ok=True)
     link = ["--link"] if source.stat().st_dev == target.parent.stat().st_dev else []
