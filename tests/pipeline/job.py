@@ -160,6 +160,9 @@ class Job:
             os.killpg(child.pid, signal.SIGKILL)
             said, _ = child.communicate()
             said += b"##[error]The job ran longer than its timeoutInMinutes.\n"
+        except BaseException:
+            os.killpg(child.pid, signal.SIGKILL)  # it has a process group of its own
+            raise
         self.said += said
         return child.returncode, environ
 
