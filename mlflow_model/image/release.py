@@ -87,8 +87,8 @@ def _tag(inspected: dict[str, Any]) -> str:
 
 def _tested(image: str) -> dict[str, Any]:
     inspected = _inspect(image)
-    run = mlflow.get_run(inspected["Config"]["Labels"]["mlflow.run.id"])
-    tested = run.data.tags.get("image.digest")
+    run = (inspected["Config"]["Labels"] or {}).get("mlflow.run.id")
+    tested = mlflow.get_run(run).data.tags.get("image.digest") if run else "no image of its kind"
     if inspected["Id"] != tested:
         raise ProcessError(f"{image} is {inspected['Id']}, tested was {tested}: make image")
     return inspected

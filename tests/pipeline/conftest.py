@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
 import yaml
 
@@ -83,3 +84,13 @@ def first(world: World) -> Run:
 def second(world: World, first: Run) -> Run:
     """The same commit again, after `first`; its checks are those of the first run."""
     return world.agent.run(world.pipeline(), done={"check": first.stages["check"]})
+
+
+@pytest.fixture
+def asked(world: World, first: Run) -> Iterator[None]:
+    """The server is the one that MLflow asks."""
+    assert first.results["image"] == "Succeeded"
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(world.server)
+    yield
+    mlflow.set_tracking_uri(before)

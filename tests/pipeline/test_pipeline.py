@@ -3,18 +3,15 @@
 import json
 import subprocess
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import mlflow
-import mlflow.artifacts
 import pytest
 
 from mlflow_model.image import check, docker, release
 from tests.image.secrets_search import found, found_below, layers
 from tests.pipeline import definition, tasks
-from tests.pipeline.agent import SKIPPED, SUCCEEDED, Event, Run
+from tests.pipeline.agent import SKIPPED, SUCCEEDED, Event, Run, StageResult
 from tests.pipeline.world import FEED, World
 
 STAGES = ("check", "package", "train", "image")
@@ -53,20 +50,20 @@ stages:
 
 
 @pytest.fixture(scope="module")
-def pulled(world: World, first: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def pulled(world: World, first: Run, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The image, pulled by its digest, as REPOSITORY@DIGEST; the engine had none of it left."""
     assert first.results["image"] == SUCCEEDED
     reference = world.champion.tags[release.REFERENCE]
     names = docker.ask("images", "--format", "{{.Repository}}:{{.Tag}}").decode().split()
-    kept = "kept-by-the-tests:latest"
-    ours = [name for name in names if name.startswith((world.repository, "diabetes:"))]
-    docker.ask("tag", ours[0], kept)  # others build on its layers
+    ours = [name for name in names if not name.startswith("python:")]
     docker.ask("image", "rm", "--force", *ours)
+    docker.ask("builder", "prune", "--all", "--force")
     config = tmp_path_factory.mktemp("docker")
     tasks.log_in(world.registry, config)
-    docker.ask("--config", str(config), "pull", "--quiet", reference)
-    yield reference
-    docker.ask("image", "rm", "--force", reference, kept)
+    said = docker.ask("--config", str(config), "pull", reference).decode()
+    assert said.count("Pull complete") >= 3, said
+    docker.ask("tag", reference, "diabetes:latest")  # as it was
+    return str(reference)
 
 
 @pytest.fixture(scope="module")
@@ -157,16 +154,6 @@ def test_the_second_run_publishes_nothing_trains_nothing_new_and_succeeds(
     assert len(world.runs()) == 2
 
 
-@pytest.fixture
-def asked(world: World, first: Run) -> Iterator[None]:
-    """The server is the one that MLflow asks."""
-    assert first.results["image"] == SUCCEEDED
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(world.server)
-    yield
-    mlflow.set_tracking_uri(before)
-
-
 @pytest.mark.usefixtures("asked")
 def test_another_serving_code_makes_an_image_due(
     world: World, monkeypatch: pytest.MonkeyPatch
@@ -242,6 +229,18 @@ def test_no_layer_of_the_pushed_image_has_a_credential(world: World, pulled: str
 def test_the_checks_have_no_credential_in_their_environment(world: World, first: Run) -> None:
     for step in first.stages["check"].steps:
         assert found(repr(step.environ).encode(), *world.agent.services.secrets) == []
+
+
+@pytest.mark.usefixtures("pulled")
+def test_a_machine_that_has_built_nothing_takes_the_layers_from_the_registry(world: World) -> None:
+    before = {name: StageResult(name, SUCCEEDED) for name in STAGES[:2]}
+    train = StageResult("train", SUCCEEDED, outputs={"train.image.due": "true"})
+    run = world.agent.run(world.pipeline(), done={**before, "train": train})
+    assert run.results["image"] == SUCCEEDED
+    said = run.step("Build the image, test it, log its bill of materials").text
+    assert f"importing cache manifest from {world.repository}:latest" in said
+    assert "CACHED" in said
+    assert "Collecting" not in said, "pip has installed again"
 
 
 def _held_out(world: World) -> dict[str, Any]:
