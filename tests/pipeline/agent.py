@@ -25,16 +25,17 @@ MAIN: Final = "refs/heads/main"
 
 @dataclass(frozen=True)
 class StepResult:
-    """What came of a step; `raw` is its output before the agent masks secrets in it."""
+    """What came of a step: its output as it was, and as the agent shows it, secrets masked."""
 
     title: str
     result: str
     raw: bytes = field(default=b"", repr=False)
+    shown: str = field(default="", repr=False)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def text(self) -> str:
-        """The output as text."""
+        """The output as it was, as text."""
         return self.raw.decode(errors="replace")
 
 
@@ -210,7 +211,7 @@ def _run_step(
         inputs = {name: job.expand(value) for name, value in step.inputs.items()}
         result = FAILED if _run_task(str(step.task), inputs, job) else SUCCEEDED
     job.obey(step.name)
-    return StepResult(step.title, result, bytes(job.said), environ)
+    return StepResult(step.title, result, bytes(job.said), job.masked(), environ)
 
 
 def _run_script(

@@ -166,6 +166,17 @@ class Job:
         self.said += said
         return child.returncode, environ
 
+    def masked(self) -> str:
+        """Return the output of the step at hand as the agent shows it: with secrets as asterisks.
+
+        https://learn.microsoft.com/azure/devops/pipelines/process/set-secret-variables
+        """
+        text = self.said.decode(errors="replace")
+        secrets = {*self.services.secrets, *(self._variables.get(name) for name in self._secrets)}
+        for secret in filter(None, secrets):
+            text = text.replace(secret, "***")
+        return text
+
     def obey(self, step: str) -> None:
         """Do what the logging commands in the output of the step at hand ask for.
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.pipeline.agent import Agent, Event
-from tests.pipeline.conftest import RunSteps
+from tests.pipeline.conftest import TOKEN, RunSteps
 from tests.pipeline.expressions import PipelineError
 
 SET = "##vso[task.setvariable variable="
@@ -83,6 +83,15 @@ def test_a_secret_is_not_in_the_environment(run_steps: RunSteps) -> None:
             {{script: 'echo "[$A][$B]"', env: {{B: $(a)}}, displayName: B}}]"""
     )
     assert run.step("B").text.endswith("\n[][1]\n")
+
+
+def test_what_is_shown_has_secrets_masked_and_the_raw_output_has_not(run_steps: RunSteps) -> None:
+    run = run_steps(
+        f"""[{{script: 'echo "{SET}a;issecret=true]1234"'}},
+            {{script: 'echo "$(a) {TOKEN}"', displayName: B}}]"""
+    )
+    assert run.step("B").shown.endswith("\n*** ***\n")
+    assert run.step("B").text.endswith(f"\n1234 {TOKEN}\n")
 
 
 def test_an_output_is_known_to_its_job_and_to_stages_that_depend_on_it(

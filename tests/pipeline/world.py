@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import mlflow
 
@@ -74,9 +74,9 @@ class World:
         }
         return definition.load(self.agent.repository / FILE, {**ours, **parameters})
 
-    def with_services(self, **services: object) -> Agent:
+    def with_services(self, **services: Any) -> Agent:
         """Return the agent with other services on Azure's side."""
-        return replace(self.agent, services=replace(self.agent.services, **services))  # type: ignore[arg-type]
+        return replace(self.agent, services=replace(self.agent.services, **services))
 
     def with_sources(self, folder: Path, changes: Mapping[str, str]) -> Agent:
         """Return the agent for a commit that has other texts in some files."""
