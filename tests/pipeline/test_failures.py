@@ -54,7 +54,7 @@ def test_a_wrong_password_stops_the_publishing(world: World) -> None:
     agent = world.with_services(feeds={FEED: replace(world.index, password="wr0ng/+secret")})  # noqa: S106 # it is none
     run = agent.run(world.pipeline(), done=done("check"))
     said = stopped(run, "package", PUBLISH)
-    line = f"error: {world.index.url} refuses the user name or password (status 401): check them"
+    line = f"error: {world.index.url} refuses the user name or password (status 403): check them"
     assert line in said.splitlines()
     assert not found(said.encode(), "wr0ng/+secret")
 
@@ -138,11 +138,11 @@ def impostor(tmp_path: Path, wheel: Path) -> Iterator[str]:
 
 @pytest.mark.usefixtures("first")
 def test_an_impostor_that_is_searched_first_stops_the_training(world: World, impostor: str) -> None:
-    before = world.versions(), len(world.runs())
+    before = world.versions(), len(world.finished())
     agent = replace(world.agent, machine={**surroundings.machine(), "UV_INDEX": impostor})
     run = agent.run(world.pipeline(), done=done("check", "package"))
     assert "Hash mismatch for `mypreprocessing==1.1.0`" in stopped(run, "train", TRAIN)
-    assert (world.versions(), len(world.runs())) == before
+    assert (world.versions(), len(world.finished())) == before
 
 
 @pytest.mark.usefixtures("first")

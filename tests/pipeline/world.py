@@ -56,10 +56,11 @@ class World:
         found = self.client.search_model_versions("name='diabetes'")
         return sorted(str(version.version) for version in found)
 
-    def runs(self) -> list[mlflow.entities.Run]:
-        """The runs of the experiment, the newest first."""
+    def finished(self) -> list[mlflow.entities.Run]:
+        """The runs of the experiment that have come to their end."""
         experiment = self.client.get_experiment_by_name("diabetes")
-        return self.client.search_runs([experiment.experiment_id]) if experiment else []
+        assert experiment is not None
+        return list(self.client.search_runs([experiment.experiment_id], "status = 'FINISHED'"))
 
     def pipeline(self, **parameters: str) -> definition.Pipeline:
         """Read the file of the commit that is run."""
