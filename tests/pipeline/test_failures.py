@@ -84,7 +84,7 @@ def pull_request(world: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
     changes = {"tests/test_failing.py": FAILING}
     agent = world.with_sources(tmp_path_factory.mktemp("failing"), changes)
     agent = replace(agent, services=replace(agent.services, published=_published(agent)))
-    arguments = "tests/test_failing.py"
+    arguments = "-n 0 tests/test_failing.py"
     return agent.run(world.pipeline(testArguments=arguments), PULL_REQUEST)
 
 
