@@ -1,4 +1,4 @@
-"""The real surroundings that integration tests share: a feed, a trained model, a server."""
+"""The real surroundings that tests share: a feed, a trained model, a server, an engine."""
 
 import os
 import subprocess
@@ -13,6 +13,7 @@ import requests
 
 from feed import credential, lock, process, publish
 from feed.local import LocalFeed
+from tests.image import engine as engines
 from tests.scheduling import pytest_xdist_make_scheduler  # noqa: F401 # a hook
 
 ROOT = lock.ROOT
@@ -143,3 +144,16 @@ def served(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Iterat
         (*command, *options), port=port, timeout_s=300, env=trained.environ, log=log
     ) as server:
         yield Server(f"http://127.0.0.1:{port}", log, server.pid)
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An engine, in DOCKER_HOST for every test after; its folder."""
+    if lacking := engines.missing():
+        told = f"no Docker engine ({lacking}); {engines.HOW}"
+        if os.environ.get("CI"):
+            pytest.fail(told)
+        pytest.skip(told)
+    folder = tmp_path_factory.mktemp("engine")
+    with engines.running(folder):
+        yield folder

@@ -47,11 +47,31 @@ def test_a_training_by_hand_is_logged_to_our_experiment_and_says_where_the_packa
     assert len(held_out["inputs"]) == len(held_out["probabilities"]) == 154
 
 
-def test_a_second_training_becomes_the_champion(client: mlflow.MlflowClient) -> None:
-    for version in ("1", "2"):
+def test_another_model_becomes_the_champion(client: mlflow.MlflowClient) -> None:
+    for trees in ("5", "6"):
+        assert command.main([*QUICK, "--trees", trees]) == 0
+    assert _versions(client) == ["1", "2"]
+    assert str(client.get_model_version_by_alias("diabetes", "champion").version) == "2"
+
+
+def test_the_same_model_again_registers_nothing(
+    client: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
         assert command.main(QUICK) == 0
-        champion = client.get_model_version_by_alias("diabetes", "champion")
-        assert str(champion.version) == version
+    assert _versions(client) == ["1"]
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.endswith("models:/diabetes/1 is this very model and stays the champion")
+    experiment = client.get_experiment_by_name("diabetes")
+    assert experiment is not None
+    assert len(client.search_runs([experiment.experiment_id])) == 2
+
+
+def test_a_model_without_a_champion_beside_it_becomes_one(client: mlflow.MlflowClient) -> None:
+    assert command.main(QUICK) == 0
+    client.delete_registered_model_alias("diabetes", "champion")
+    assert command.main(QUICK) == 0
+    assert str(client.get_model_version_by_alias("diabetes", "champion").version) == "2"
 
 
 def test_a_training_that_fails_leaves_the_champion_and_a_failed_run(
@@ -120,3 +140,8 @@ def test_where_the_package_was_installed_from_follows_pep_610(
 
     monkeypatch.setattr("importlib.metadata.distribution", lambda _: Distribution())
     assert log.installed_from() == place
+
+
+def _versions(client: mlflow.MlflowClient) -> list[str]:
+    found = client.search_model_versions("name='diabetes'")
+    return sorted(str(version.version) for version in found)

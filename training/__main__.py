@@ -37,9 +37,10 @@ def train(options: Options) -> None:
         cross_validated = evaluate.cross_validate(data, options)
         log.log_figures(held_out, cross_validated)
         log.log_held_out(data, rows, predicted.tolist())
-        version = log.register(log.log_model(classifier, options))
+        version, new = log.register(log.log_model(classifier, options))
     print(evaluate.table(held_out, cross_validated, rows=len(rows.held_out), options=options))
-    print(f"run {run.info.run_id}: models:/diabetes/{version} is the {log.CHAMPION}")
+    came = f"is the {log.CHAMPION}" if new else f"is this very model and stays the {log.CHAMPION}"
+    print(f"run {run.info.run_id}: models:/diabetes/{version} {came}")
 
 
 def parse(arguments: list[str] | None) -> Options:

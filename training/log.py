@@ -3,20 +3,24 @@
 import importlib.metadata
 import json
 import os
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import mlflow
+import mlflow.artifacts
 from mlflow import MlflowClient
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined] # made on import
 from mlflow.environment_variables import MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING
 from mlflow.models import Model
-from mlflow.models.model import ModelInfo
+from mlflow.models.model import MLMODEL_FILE_NAME, ModelInfo
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 from xgboost import XGBClassifier
 
 from mlflow_model import save
+from mlflow_model.container import MANIFEST
 from mlflow_model.model import NAME, installed_package
 from training.dataset import LABEL, Dataset
 from training.evaluate import Split, Spread
@@ -111,11 +115,22 @@ def log_model(classifier: XGBClassifier, options: Options) -> ModelInfo:
     return logged
 
 
-def register(model: ModelInfo) -> str:
-    """Register a logged model as the new champion and return its version."""
+def register(model: ModelInfo) -> tuple[str, bool]:
+    """Register a logged model as the new champion, unless the champion is this very model.
+
+    Training is deterministic, so the same commit, data and parameters give the same bytes.
+
+    Returns
+    -------
+    str, bool
+        The version of the champion, and whether it is a new one.
+    """
+    champion = _champion()
+    if champion and _contents(f"models:/{NAME}/{champion}") == _contents(model.model_uri):
+        return champion, False
     version = mlflow.register_model(model.model_uri, NAME).version
     MlflowClient().set_registered_model_alias(NAME, CHAMPION, version)
-    return str(version)
+    return str(version), True
 
 
 def installed_from() -> str:
@@ -124,6 +139,21 @@ def installed_from() -> str:
     if direct is None:
         return "index"
     return "editable sources" if json.loads(direct).get("dir_info", {}).get("editable") else "file"
+
+
+def _champion() -> str | None:
+    found = MlflowClient().search_registered_models(filter_string=f"name='{NAME}'")
+    return next(
+        (str(model.aliases[CHAMPION]) for model in found if CHAMPION in model.aliases), None
+    )
+
+
+def _contents(uri: str) -> dict[str, str]:
+    """Return the hashes of a model's files, but of the one that says when it was made."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+        found: dict[str, str] = json.loads((model / MANIFEST).read_text(encoding="utf-8"))
+    return {name: digest for name, digest in found.items() if name != MLMODEL_FILE_NAME}
 
 
 def _metadata() -> dict[str, str]:

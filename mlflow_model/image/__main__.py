@@ -1,4 +1,4 @@
-"""The image's commands: build, test and record it; print the DOCKER_CONFIG that builds it."""
+"""The image's commands: build and test it, name and record it for a registry."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from feed import credential, process
 from feed.__main__ import FAILURES, credential_or_local
-from mlflow_model.image import check, docker, docker_config, sbom
+from mlflow_model.image import check, docker, docker_config, release, sbom
 
 NAME: Final = "diabetes"
 IMAGE: Final = f"{NAME}:latest"
@@ -28,10 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     process.end_on_sigterm()
     try:
-        if options.command == "config":
-            print(docker_config.make(os.environ))
-        else:
-            build()
+        os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+        options.run(options)
     except (*FAILURES, check.CheckError, MlflowException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -50,7 +48,6 @@ def build() -> None:
     feed.process.ProcessError, feed.credential.CredentialError
         If the build fails.
     """
-    os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     with credential_or_local() as found:
         environ = credential.environment(found, os.environ)
         environ["DOCKER_CONFIG"] = str(docker_config.make(os.environ))
@@ -87,11 +84,45 @@ def _json(uri: str, name: str = "") -> dict[str, Any]:
         return found
 
 
+def _due(options: argparse.Namespace) -> None:
+    reason = release.due(NAME, options.repository)
+    if reason:
+        print(f"an image is due: {reason}")
+    _tell_pipeline("due", "true" if reason else "false")
+
+
+def _tag(options: argparse.Namespace) -> None:
+    tag = release.tag(IMAGE, options.repository)
+    print(f"push it: docker push {options.repository}:{tag}")
+    _tell_pipeline("tag", tag)
+
+
+def _record(options: argparse.Namespace) -> None:
+    print(f"recorded: {release.record(IMAGE, options.repository)}")
+
+
+def _tell_pipeline(name: str, value: str) -> None:
+    """Set an output variable where Azure Pipelines runs us (it sets TF_BUILD)."""
+    if os.environ.get("TF_BUILD"):
+        print(f"##vso[task.setvariable variable={name};isOutput=true]{value}")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m mlflow_model.image", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("build", help="build the champion's image, test it and record it")
-    commands.add_parser("config", help="make the DOCKER_CONFIG folder and print its path")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    building = commands.add_parser("build", help="build the champion's image, and test it")
+    building.set_defaults(run=lambda _: build())
+    config = commands.add_parser("config", help="make the DOCKER_CONFIG folder and print its path")
+    config.set_defaults(run=lambda _: print(docker_config.make(os.environ)))
+    for name, run, text in (
+        ("due", _due, "tell whether the champion has an image of this serving code"),
+        ("tag", _tag, "name the tested image for a repository, to be pushed"),
+        ("record", _record, "write down at the model's version what was pushed"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("repository", metavar="REPOSITORY", help="REGISTRY/NAME")
+        command.set_defaults(run=run)
     return parser
 
 

@@ -80,6 +80,7 @@ def build(asked: context.Build, flags: Sequence[str], environ: Mapping[str, str]
             *("--build-arg", f"BASE={base}"),
             *_labels(folder / "context" / "model_dir", base),
             *_secrets(found, folder, environ),
+            *_cache(environ),
             *("--file", str(context.DOCKERFILE), str(folder / "context")),
         ]
         return _run(builder.command(flags, options), {**environ, "DOCKER_BUILDKIT": "1"})
@@ -96,6 +97,12 @@ def _secrets(
     credential.write_install_conf(found, pip_conf, cert=CA_BUNDLE if bundle else None)
     certificates = ("--secret", f"id=ca_bundle,src={Path(bundle).resolve()}") if bundle else ()
     return ("--secret", f"id=pip_conf,src={pip_conf}", *certificates)
+
+
+def _cache(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Take layers from an image that was pushed before, and let others take them from ours."""
+    source = environ.get("DOCKER_CACHE_FROM")
+    return ("--cache-from", source, "--build-arg", "BUILDKIT_INLINE_CACHE=1") if source else ()
 
 
 def _labels(model: Path, base: str) -> list[str]:

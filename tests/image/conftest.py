@@ -1,4 +1,4 @@
-"""A real engine, a feed whose password is a planted token, and the image of the champion."""
+"""A feed whose password is a planted token, and the image of the champion."""
 
 import json
 import os
@@ -18,7 +18,6 @@ from feed import credential, process, publish
 from feed.local import LocalFeed
 from mlflow_model.image import docker, docker_config
 from tests.conftest import Trained, clean_environ
-from tests.image import engine as engines
 from tests.image.secrets_search import Watch
 
 COMMAND: Final = (
@@ -83,19 +82,6 @@ class Container:
             check=True,
         )
         return done.stdout
-
-
-@pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An engine, in DOCKER_HOST for every test after; its folder."""
-    if lacking := engines.missing():
-        told = f"no Docker engine ({lacking}); {engines.HOW}"
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
-    folder = tmp_path_factory.mktemp("engine")
-    with engines.running(folder):
-        yield folder
 
 
 @pytest.fixture(scope="session")
