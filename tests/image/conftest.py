@@ -217,5 +217,5 @@ def _polls(pid: int) -> bool:
 def _pings(container: Container) -> bool:
     try:
         return requests.get(f"{container.url}/ping", timeout=5).ok
-    except (requests.ConnectionError, requests.Timeout):
+    except (requests.ConnectionError, requests.Timeout):  # it listens before it has loaded
         return False
