@@ -181,7 +181,7 @@ class Reader:
 
         try:
             file = ParquetFile(io.BytesIO(body))
-            columns, count = list(file.columns), file.count()
+            columns, count = self._without_index(file), file.count()
         except Exception:  # noqa: BLE001 # whatever a broken file makes of it
             raise Refusal(400, "the body is not Parquet") from None
         self._check_columns(columns, "parquet")
@@ -192,6 +192,11 @@ class Reader:
             raise Refusal(400, "the body is Parquet that cannot be read") from None
         rows = frame.where(frame.notna(), None).to_dict("records")
         return self._with_params(self._checked(self._rows, rows, "parquet"), None)
+
+    def _without_index(self, file: Any) -> list[str]:
+        """Return the columns of a Parquet file but for those that pandas wrote its index to."""
+        index = (file.pandas_metadata or {}).get("index_columns", [])
+        return [name for name in file.columns if name in (self.columns or ()) or name not in index]
 
     def _checked(self, validator: Any, rows: list[dict[str, Any]], form: str) -> list[Any]:
         try:
