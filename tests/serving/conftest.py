@@ -46,8 +46,7 @@ class Running:
     ) -> requests.Response:
         """Send a body; with no Content-Type where it is None."""
         data = body.encode() if isinstance(body, str) else body
-        # None takes a default of the library's away.
-        sent = {"Content-Type": content_type, **(headers or {})}
+        sent = {**({"Content-Type": content_type} if content_type else {}), **(headers or {})}
         return requests.post(f"{self.url}{path}", data=data, headers=sent, timeout=timeout_s)
 
     def predict(self, content: Any) -> list[dict[str, Any]]:
