@@ -27,7 +27,7 @@ WHOLE: Final = ("pregnancies", "age")
 def held_out() -> list[dict[str, Any]]:
     """Rows as a client has them: numbers, and null where nothing was measured."""
     frame = read(ROOT / DATA).records.tail(HELD_OUT)
-    rows: list[dict[str, Any]] = frame.to_dict(orient="records")
+    rows: list[Any] = frame.to_dict(orient="records")
     for row in rows:
         for name, value in row.items():
             if name in WHOLE:
