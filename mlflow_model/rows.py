@@ -1,11 +1,15 @@
 """From the bytes of a request to checked rows: MLflow's scoring protocol, for a typed model."""
 
+import contextlib
 import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import resource
+import signal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from mlflow.types.schema import ParamSchema
@@ -27,6 +31,9 @@ PARAMS: Final = "params"
 SHOWN: Final = 20
 """How many faults an answer lists."""
 
+_PARQUET_S: Final = 1  # of the CPU, and as much for each MiB: many times what it takes
+_PARQUET_BYTES: Final = 256 * 2**20
+_PARQUET_TIMES: Final = 50  # as many bytes in memory for each of the file: likewise
 _NOTHING: Final = frozenset({"int_type", "float_type", "string_type"})  # of no use beside another
 _PARAM_TYPES: Final[Mapping[str, CoreSchema]] = {
     "boolean": core_schema.bool_schema(strict=True),
@@ -178,11 +185,19 @@ class Reader:
         return self._with_params(self._checked(self._texts, rows, "csv"), None)
 
     def _from_parquet(self, body: bytes) -> Rows:
-        from fastparquet import ParquetFile  # noqa: PLC0415 # 40 MB of memory for who needs it
+        import fastparquet  # noqa: F401, PLC0415 # 40 MB of memory for who needs it
+
+        # What it finds broken it prints, which is no line of the log.
+        with contextlib.redirect_stdout(io.StringIO()), _bounded(len(body)):
+            rows = self._parquet_rows(body)
+        return self._with_params(self._checked(self._rows, rows, "parquet"), None)
+
+    def _parquet_rows(self, body: bytes) -> list[dict[str, Any]]:
+        from fastparquet import ParquetFile  # noqa: PLC0415 # see above
 
         try:
             file = ParquetFile(io.BytesIO(body))
-            columns, count = list(file.columns), file.count()
+            columns, count = self._without_index(file), file.count()
         except Exception:  # noqa: BLE001 # whatever a broken file makes of it
             raise Refusal(400, "the body is not Parquet") from None
         self._check_columns(columns, "parquet")
@@ -191,8 +206,13 @@ class Reader:
             frame = file.to_pandas(columns=columns, index=False).astype(object)
         except Exception:  # noqa: BLE001 # likewise
             raise Refusal(400, "the body is Parquet that cannot be read") from None
-        rows = frame.where(frame.notna(), None).to_dict("records")
-        return self._with_params(self._checked(self._rows, rows, "parquet"), None)
+        rows: list[dict[str, Any]] = frame.where(frame.notna(), None).to_dict("records")
+        return rows
+
+    def _without_index(self, file: Any) -> list[str]:
+        """Return the columns of a Parquet file but for those that pandas wrote its index to."""
+        index = (file.pandas_metadata or {}).get("index_columns", [])
+        return [name for name in file.columns if name in (self.columns or ()) or name not in index]
 
     def _checked(self, validator: Any, rows: list[dict[str, Any]], form: str) -> list[Any]:
         try:
@@ -324,6 +344,24 @@ def media_type(header: bytes | None) -> str:
         if name.strip() != "charset" or value.strip(' "') not in {"utf-8", "utf8"}:
             raise Refusal(415, "expected a Content-Type with no parameter but charset=utf-8")
     return kind.strip()
+
+
+@contextlib.contextmanager
+def _bounded(size: int) -> Iterator[None]:
+    """Bound what a file of so many bytes may take: a broken one can ask for time without end.
+
+    Beyond the memory there is an error; beyond the time this process ends.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
+    most = pages * resource.getpagesize() + _PARQUET_BYTES + _PARQUET_TIMES * size
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    signal.setitimer(signal.ITIMER_VIRTUAL, _PARQUET_S + size / 2**20)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _params_schema(params: ParamSchema) -> CoreSchema:
