@@ -124,7 +124,11 @@ def document(
     if reader.columns:
         header = ",".join(reader.columns)
         content[CSV] = {
-            "schema": {"type": "string", "description": "A header line, then a line for each row"},
+            "schema": {
+                "type": "string",
+                "description": "A line of names, in any order, then a line for each row",
+                **_csv_pattern(header, schemas.get(reader.row_name, {})),
+            },
             "example": _csv_example(header, example),
         }
         content[PARQUET] = {
@@ -135,8 +139,8 @@ def document(
         "tags": [_PREDICTIONS["name"]],
         "summary": "Predict",
         "description": (
-            "Predictions come in the order of the rows. What is wrong with a request is listed by "
-            "field, without repeating a value."
+            f"Predictions come in the order of the rows; there may be {reader.max_rows:,}. "
+            "What is wrong with a request is listed by field, without repeating a value."
         ),
         "requestBody": {"required": True, "content": content},
         "responses": {
@@ -175,8 +179,7 @@ def _described(schema: Any, mode: Any, schemas: dict[str, Any]) -> dict[str, Any
 
 
 def _request(reader: Reader, rows: Any, params: Any) -> dict[str, Any]:
-    limited = {**rows, "maxItems": reader.max_rows}
-    forms: dict[str, Any] = dict.fromkeys(LISTS, limited)
+    forms: dict[str, Any] = dict.fromkeys(LISTS, rows)
     if reader.columns:
         forms[SPLIT] = _split(reader)
     optional = {PARAMS: params} if params is not None else {}
@@ -197,7 +200,7 @@ def _split(reader: Reader) -> dict[str, Any]:
     return _object(
         {
             "columns": columns,
-            "data": {"type": "array", "items": row, "maxItems": reader.max_rows},
+            "data": {"type": "array", "items": row},
         },
         index={"type": "array", "description": "Is not looked at"},
     )
@@ -229,6 +232,23 @@ def _failure(status: int) -> dict[str, Any]:
         "request_id": "0f8fad5bd9cb469fa16570867728950e",
     }
     return described
+
+
+def _csv_pattern(header: str, row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the pattern of CSV where every field is a number; an empty cell is null."""
+    cells = []
+    for field in row.get("properties", {}).values():
+        ways = field.get("anyOf", [field])
+        numbers = [
+            way["pattern"] for way in ways if way.get("type") == "string" and "pattern" in way
+        ]
+        others = {way.get("type") for way in ways} - {"integer", "number", "string", "null"}
+        if len(numbers) != 1 or others:
+            return {}
+        number = numbers[0].removeprefix("^").removesuffix("$")
+        cells.append(f"(?:{number})?" if {"type": "null"} in ways else number)
+    line = ",".join(cells)
+    return {"pattern": f"^{header}(?:\\n{line})*\\n?$"}
 
 
 def _csv_example(header: str, example: bytes | None) -> str:
