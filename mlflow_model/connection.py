@@ -1,6 +1,10 @@
-"""One client's connection: uvicorn's own, with a bound on how slowly a request may come."""
+"""One client's connection: uvicorn's own, with a bound on how slowly a request may come.
 
-from typing import Any, Final
+An answer is sent in one piece: uvicorn alone makes a system call, and a packet, of its head.
+"""
+
+import asyncio
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -19,7 +23,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request."""
-        super().connection_made(transport)
+        super().connection_made(Joining(transport))  # type: ignore[arg-type]
         self._since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
@@ -37,6 +41,11 @@ class Connection(HttpToolsProtocol):
         self._since = None
         super().on_headers_complete()
 
+    def on_response_complete(self) -> None:
+        """Send what is left: an answer to HEAD is a head alone."""
+        cast("Joining", self.transport).flush()
+        super().on_response_complete()
+
     def check(self, now: float) -> None:
         """Close the connection if the head of a request takes too long; called once a second."""
         if self._since is not None and now - self._since > HEAD_TIMEOUT_S:
@@ -52,3 +61,40 @@ class Connection(HttpToolsProtocol):
                 b"HTTP/1.1 %b\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % status
             )
             self.transport.close()
+
+
+class Joining:
+    """A transport that sends the head of an answer together with what follows.
+
+    Parameters
+    ----------
+    transport
+        The real one. All but what is here is its own.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        """Send data; the head of an answer waits for its body."""
+        if data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
+            self.flush()
+            self._head = data
+        else:
+            head, self._head = self._head, b""
+            self._transport.write(head + data)
+
+    def flush(self) -> None:
+        """Send a head that has no body."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        """Send what was written, and close."""
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the real transport has."""
+        return getattr(self._transport, name)

@@ -10,16 +10,17 @@ import gc
 import hashlib
 import hmac
 import inspect
+import itertools
 import json
 import os
 import re
-import signal
 import sys
 import time
 import typing
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -33,7 +34,7 @@ from pydantic import TypeAdapter
 from mlflow_model import openapi
 from mlflow_model.beside import Beside, BusyError, EndedError, Outcome, Template
 from mlflow_model.container import StartError
-from mlflow_model.metrics import CONTENT_TYPE, Metrics
+from mlflow_model.metrics import CONTENT_TYPE, Answer, Metrics
 from mlflow_model.rows import JSON, PARQUET, Reader, Refusal, media_type
 from mlflow_model.settings import Settings
 
@@ -164,6 +165,9 @@ class Application:
         self._seconds = scoring.seconds
         self._keys = [hashlib.sha256(key).digest() for key in settings.api_keys]
         self._draining = False
+        self._lines: list[str] = []
+        self._writes = False
+        self._start, self._numbers = os.urandom(8).hex().encode(), itertools.count(1)
         ping = Reply(200, b"\n")
         self._pages: dict[str, Callable[[], Reply]] = {
             "/ping": lambda: ping,
@@ -180,15 +184,21 @@ class Application:
         self._draining = True
 
     def close(self) -> None:
-        """End the process beside this one."""
+        """Write the last lines, and end the process beside this one."""
+        self._write()
         self._beside.close()
+
+    @property
+    def patience_s(self) -> float:
+        """How long the event loop may be held up by a model, in seconds."""
+        return self._settings.timeout_s + 1
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and write one line about it."""
         begin = time.perf_counter()
         path = scope["path"]
         headers = dict(scope["headers"])
-        request_id = _request_id(headers.get(b"x-request-id"))
+        request_id = self._request_id(headers.get(b"x-request-id"))
         body = Body(headers, receive, self._settings)
         try:
             if path == _INVOCATIONS and scope["method"] == "POST":
@@ -219,10 +229,8 @@ class Application:
         await send({"type": "http.response.body", "body": reply.body})
         seconds = time.perf_counter() - begin
         if self._metrics:
-            self._metrics.count(route, reply.status, seconds)
-            if reply.rows:
-                self._metrics.predicted(reply.rows)
-        _log(request_id.decode(), route, reply, seconds)
+            self._metrics.count(Answer(route, reply.status, reply.rows, seconds))
+        self._log(request_id.decode(), route, reply, seconds)
 
     def _page(self, path: str, method: str, headers: Mapping[bytes, bytes]) -> Reply:
         page = self._pages.get(path)
@@ -242,6 +250,7 @@ class Application:
             return _UNAUTHENTICATED
         if self._metrics:
             self._metrics.begin()
+            self._write_after_this_turn()
         try:
             kind = media_type(headers.get(b"content-type"))
             outcome = await self._outcome(kind, await body.read(), body.deadline)
@@ -256,10 +265,7 @@ class Application:
     async def _outcome(self, kind: str, body: bytes, deadline: float) -> Outcome:
         small = len(body) <= SMALL_BYTES and kind != PARQUET
         if small and self._seconds * 1000 < self._settings.inline_ms:
-            # The last resort where a model hangs: this worker ends, and is replaced.
-            signal.setitimer(signal.ITIMER_REAL, self._settings.timeout_s)
-            outcome = self._scoring.answer(kind, body)
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            outcome = self._scoring.answer(kind, body)  # where it hangs: see worker.py
         else:
             outcome = await self._aside(kind, body, deadline)
         if small and outcome.status == 200:  # noqa: PLR2004 # a refusal is quick, and says nothing
@@ -290,6 +296,38 @@ class Application:
                 return False
         digest = hashlib.sha256(sent.strip()).digest()
         return any([hmac.compare_digest(digest, key) for key in self._keys])  # noqa: C419 # every one
+
+    def _request_id(self, sent: bytes | None) -> bytes:
+        """Return the client's id if it is one and nothing else, a new one otherwise."""
+        if sent is not None and _ID.fullmatch(sent):
+            return sent
+        return b"%b%016x" % (self._start, next(self._numbers))
+
+    def _log(self, request_id: str, route: str, reply: Reply, seconds: float) -> None:
+        """Note a line for the log."""
+        now = time.time()
+        line = (
+            f'{{"time": "{_second(int(now))}.{int(now % 1 * 1000):03}Z", "id": "{request_id}", '
+            f'"route": "{route}", "status": {reply.status}, "rows": {reply.rows}, '
+            f'"ms": {seconds * 1000:.3f}}}\n'
+        )
+        self._lines.append(line)
+        self._write_after_this_turn()
+
+    def _write_after_this_turn(self) -> None:
+        """Write what is noted, together with all of this turn of the event loop."""
+        if not self._writes:
+            self._writes = True
+            asyncio.get_running_loop().call_soon(self._write)
+
+    def _write(self) -> None:
+        self._writes = False
+        if self._metrics:
+            self._metrics.write()
+        if self._lines:
+            lines, self._lines = self._lines, []
+            with suppress(OSError):  # who reads the log may go before the clients do
+                os.write(sys.stdout.fileno(), "".join(lines).encode())
 
     def _ready(self) -> Reply:
         if self._draining:
@@ -483,20 +521,6 @@ def _error(reply: Reply, request_id: bytes) -> Reply:
     return reply._replace(body=json.dumps(body).encode())
 
 
-def _request_id(sent: bytes | None) -> bytes:
-    """Return the client's id if it is one and nothing else, a new one otherwise."""
-    if sent is not None and _ID.fullmatch(sent):
-        return sent
-    return os.urandom(16).hex().encode()
-
-
-def _log(request_id: str, route: str, reply: Reply, seconds: float) -> None:
-    now = time.time()
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-    line = (
-        f'{{"time": "{stamp}.{int(now % 1 * 1000):03}Z", "id": "{request_id}", '
-        f'"route": "{route}", "status": {reply.status}, "rows": {reply.rows}, '
-        f'"ms": {seconds * 1000:.3f}}}\n'
-    )
-    with suppress(OSError):  # who reads the log may go before the clients do
-        os.write(sys.stdout.fileno(), line.encode())
+@lru_cache(maxsize=1)
+def _second(now: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))

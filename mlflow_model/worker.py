@@ -58,10 +58,11 @@ def work(listener: int, ready: int, model: Path) -> int:
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
     )
-    server = DrainingServer(config, ready, drain=app.drain)
+    server = DrainingServer(config, ready, drain=app.drain, patience_s=app.patience_s)
     try:
         server.run(sockets=[socket.socket(fileno=listener)])
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         app.close()
     return 0
 
@@ -69,10 +70,13 @@ def work(listener: int, ready: int, model: Path) -> int:
 class DrainingServer(Server):
     """uvicorn's server, which says when it is ready and drops no request when it ends."""
 
-    def __init__(self, config: Config, ready: int, *, drain: Callable[[], None]) -> None:
+    def __init__(
+        self, config: Config, ready: int, *, drain: Callable[[], None], patience_s: float
+    ) -> None:
         super().__init__(config)
         self._ready = ready
         self._drain = drain
+        self._patience_s = patience_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and tell the supervisor."""
@@ -105,11 +109,13 @@ class DrainingServer(Server):
         await super().shutdown(sockets)
 
     async def _watch(self) -> None:
-        while not self.should_exit:
+        while True:
+            # The last resort where a model hangs: the kernel ends this worker, and it is replaced.
+            signal.setitimer(signal.ITIMER_REAL, self._patience_s)
             now = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
                 connection.check(now)  # type: ignore[union-attr] # all are of our own class
-            await asyncio.sleep(1)
+            await asyncio.sleep(min(1.0, self._patience_s / 4))
 
     def _protocol(self) -> asyncio.Protocol:
         protocol: Any = self.config.http_protocol_class
