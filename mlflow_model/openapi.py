@@ -233,7 +233,7 @@ def _probes(security: dict[str, Any]) -> dict[str, Any]:
 _ERROR: Final = _object(
     {
         "error_code": {"type": "string", "examples": ["BAD_REQUEST"]},
-        "message": {"type": "string", "examples": ["inputs.3.glucose: must be at most 600"]},
+        "message": {"type": "string", "examples": ["inputs: must be a list"]},
         "request_id": {"type": "string", "description": "The log has it too"},
     }
 )

@@ -98,7 +98,7 @@ class Reader:
         self.row_name = getattr(row, "__name__", str(row))
         self._all_required = self.columns is not None and _is_flat(self.rows_schema)
         self._known = frozenset(
-            (*LISTS, SPLIT, PARAMS, "columns", "data", "index", *(self.columns or ()))
+            (*LISTS, SPLIT, PARAMS, "columns", "data", "index", *_names(self.rows_schema))
         ) | {param.name for param in (params.params if params else ())}
         self._row_lists = {*((name,) for name in LISTS), (SPLIT, "data")}
         # The one that the type has already would be taken otherwise, without our widening.
@@ -386,6 +386,20 @@ def _columns(row: Any) -> tuple[str, ...] | None:
         field.validation_alias if isinstance(field.validation_alias, str) else name
         for name, field in row.model_fields.items()
     )
+
+
+def _names(schema: Any) -> Iterator[str]:
+    """Yield the names of all fields of a schema, those of objects within objects too."""
+    if isinstance(schema, Mapping):
+        if isinstance(found := schema.get("fields"), Mapping):
+            yield from found
+            aliases = [field.get("validation_alias") for field in found.values()]
+            yield from (alias for alias in aliases if isinstance(alias, str))
+        for value in schema.values():
+            yield from _names(value)
+    elif isinstance(schema, list | tuple):
+        for value in schema:
+            yield from _names(value)
 
 
 def _is_flat(schema: Mapping[str, Any]) -> bool:
