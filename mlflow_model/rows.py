@@ -99,7 +99,7 @@ class Reader:
         self._rows_alone, self._definitions = _apart(self.rows_schema)
         self._all_required = _requires_all(self._rows_alone)
         self._known = frozenset(
-            (*LISTS, SPLIT, PARAMS, "columns", "data", "index", *(self.columns or ()))
+            (*LISTS, SPLIT, PARAMS, "columns", "data", "index", *_names(self.rows_schema))
         ) | {param.name for param in (params.params if params else ())}
         self._row_lists = {*((name,) for name in LISTS), (SPLIT, "data")}
         # The one that the type has already would be taken otherwise, without our widening.
@@ -394,6 +394,20 @@ def _apart(rows: Any) -> tuple[Any, list[Any]]:
     if rows["type"] == "definitions":
         return rows["schema"], rows["definitions"]
     return rows, []
+
+
+def _names(schema: Any) -> Iterator[str]:
+    """Yield the names of all fields of a schema, those of objects within objects too."""
+    if isinstance(schema, Mapping):
+        if isinstance(found := schema.get("fields"), Mapping):
+            yield from found
+            aliases = [field.get("validation_alias") for field in found.values()]
+            yield from (alias for alias in aliases if isinstance(alias, str))
+        for value in schema.values():
+            yield from _names(value)
+    elif isinstance(schema, list | tuple):
+        for value in schema:
+            yield from _names(value)
 
 
 def _requires_all(rows: Mapping[str, Any]) -> bool:

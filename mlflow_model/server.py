@@ -427,7 +427,8 @@ def load(folder: Path, settings: Settings) -> Application:
     mlflow_model.container.StartError
         If the model has no type hints, or does not answer its own input example.
     """
-    warnings.simplefilter("ignore")  # they would show the paths of whoever warns in the log
+    # They would show the paths of whoever warns in the log. No filter: MLflow sets its own.
+    warnings.showwarning = lambda *_, **__: None
     model = mlflow.pyfunc.load_model(str(folder))
     scoring = Scoring(model, max_rows=settings.max_rows)
     example, identity = _example(folder), _identity(folder)
