@@ -36,8 +36,7 @@ def work(listener: int, ready: int, model: Path) -> int:
     model
         The model's folder.
     """
-    # Until the server has its own handlers, and after it gives them back and signals itself again.
-    signal.signal(signal.SIGTERM, _quit)
+    signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: see Supervisor
     signal_on_parents_end(signal.SIGTERM)  # outside of a container, nobody else ends it then
     try:
@@ -45,6 +44,8 @@ def work(listener: int, ready: int, model: Path) -> int:
     except StartError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return CANNOT_START
+    # Until the server has its own handlers, and after it gives them back and signals itself again.
+    signal.signal(signal.SIGTERM, _quit)
     config = Config(
         app,
         http=_CONNECTION,
@@ -147,6 +148,11 @@ def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
             connection, _ = listener.accept()
             connection.setblocking(False)  # noqa: FBT003 # the socket's own signature
             yield connection
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    os._exit(0)  # an exception could be lost in what is imported then; nothing is open yet
 
 
 def _quit(number: int, frame: FrameType | None) -> None:

@@ -112,7 +112,7 @@ def test_the_document_has_the_answer_and_every_error(server: Running) -> None:
     prediction = schemas["Prediction"]["properties"]
     assert prediction["probability"]["maximum"] == 1
     assert set(prediction) == {"model", "pred", "probability"}
-    assert set(schemas["Error"]["properties"]) == {"error_code", "message", "request_id"}
+    assert set(schemas["InvocationError"]["properties"]) == {"error_code", "message", "request_id"}
 
 
 def test_every_path_of_the_document_answers(server: Running) -> None:
