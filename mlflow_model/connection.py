@@ -4,9 +4,12 @@ An answer is sent in one piece: uvicorn alone makes a system call, and a packet,
 """
 
 import asyncio
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+if TYPE_CHECKING:
+    from mlflow_model.server import Sent
 
 HEAD_TIMEOUT_S: Final = 10
 """How long the head of a request may take to arrive, in seconds."""
@@ -16,10 +19,16 @@ HEAD_BYTES: Final = 2**16
 
 
 class Connection(HttpToolsProtocol):
-    """A connection that is closed when the head of its next request is too slow or too large."""
+    """A connection that is closed when the head of its next request is too slow or too large.
+
+    A request that is here whole is offered to the application's ``at_once``, and goes the way of
+    ASGI only where that has no answer: see `mlflow_model.server.Application.at_once`.
+    """
 
     _since: float | None = None  # when the head that has not come whole began
     _size = 0
+    _held: list[bytes] | None = None  # the body so far of a request that may be answered at once
+    _quiet_since: float | None = None  # when one was
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request."""
@@ -28,6 +37,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what comes; the parser calls the methods below."""
+        self._quiet_since = None
         if self._since is None and self._idle():
             self._since = self.loop.time()
             self._size = 0
@@ -35,11 +45,35 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._since is not None and self._size > HEAD_BYTES:
             self._refuse(b"431 Request Header Fields Too Large")
+        if self._held is not None and not self.transport.is_closing():
+            self._hand_over()
 
     def on_headers_complete(self) -> None:
-        """Hand over to the application, which bounds the rest."""
+        """Hold the request until it is here, or hand it over to the application."""
         self._since = None
-        super().on_headers_complete()
+        if self._may_be_answered_at_once():
+            self._held = []
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        if self._held is None:
+            super().on_body(body)
+        else:
+            self._held.append(body)
+
+    def on_message_complete(self) -> None:
+        """Answer, if that can be done at once."""
+        if self._held is not None:
+            body = b"".join(self._held)
+            sent = self.app.at_once(dict(self.headers), body)
+            if sent is not None:
+                self._held = None
+                self._send(sent)
+                return
+            self._hand_over()
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Send what is left: an answer to HEAD is a head alone."""
@@ -47,9 +81,42 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
 
     def check(self, now: float) -> None:
-        """Close the connection if the head of a request takes too long; called once a second."""
+        """Close the connection if it is quiet, or the head of a request slow, for too long.
+
+        Called once a second. uvicorn sets a timer for each answer instead.
+        """
         if self._since is not None and now - self._since > HEAD_TIMEOUT_S:
             self._refuse(b"408 Request Timeout")
+        elif self._quiet_since is not None and now - self._quiet_since > self.timeout_keep_alive:
+            self.transport.close()
+
+    def _may_be_answered_at_once(self) -> bool:
+        return (
+            self.url == b"/invocations"
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+            and not self.parser.should_upgrade()
+            and not self.expect_100_continue
+            and self._idle()
+            and not self.flow.write_paused  # a client that does not read is waited for
+        )
+
+    def _hand_over(self) -> None:
+        """Give a request that was held to the application, as far as it has come."""
+        held, self._held = self._held or [], None
+        super().on_headers_complete()
+        for part in held:
+            super().on_body(part)
+
+    def _send(self, sent: "Sent") -> None:
+        headers = b"".join(
+            [b"%b: %b\r\n" % line for line in (*self.server_state.default_headers, *sent.headers)]
+        )
+        head = b"%b%b\r\n" % (STATUS_LINE[sent.status], headers)
+        cast("Joining", self.transport).write_whole(head + sent.body)
+        self.server_state.total_requests += 1
+        self._quiet_since = self.loop.time()
 
     def _idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
@@ -84,6 +151,10 @@ class Joining:
         else:
             head, self._head = self._head, b""
             self._transport.write(head + data)
+
+    def write_whole(self, answer: bytes) -> None:
+        """Send an answer, its head and its body."""
+        self._transport.write(answer)
 
     def flush(self) -> None:
         """Send a head that has no body."""

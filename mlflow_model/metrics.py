@@ -19,6 +19,12 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
+LAG_S: Final = 0.1
+"""How long after an answer the other workers' pages may still lack it, in seconds.
+
+Counting together what came within it costs less than a tenth of counting each answer alone.
+"""
+
 BUCKETS_S: Final = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0),

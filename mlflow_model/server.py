@@ -34,7 +34,7 @@ from pydantic import TypeAdapter
 from mlflow_model import openapi
 from mlflow_model.beside import Beside, BusyError, EndedError, Outcome, Template
 from mlflow_model.container import StartError
-from mlflow_model.metrics import CONTENT_TYPE, Answer, Metrics
+from mlflow_model.metrics import CONTENT_TYPE, LAG_S, Answer, Metrics
 from mlflow_model.rows import JSON, PARQUET, Reader, Refusal, media_type
 from mlflow_model.settings import Settings
 
@@ -61,6 +61,14 @@ class Reply(NamedTuple):
     content_type: bytes = JSON.encode()
     headers: tuple[tuple[bytes, bytes], ...] = ()
     rows: int = 0
+
+
+class Sent(NamedTuple):
+    """An answer as it goes to the client."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
 
 
 class Scoring:
@@ -166,7 +174,7 @@ class Application:
         self._keys = [hashlib.sha256(key).digest() for key in settings.api_keys]
         self._draining = False
         self._lines: list[str] = []
-        self._writes = False
+        self._counts = False
         self._start, self._numbers = os.urandom(8).hex().encode(), itertools.count(1)
         ping = Reply(200, b"\n")
         self._pages: dict[str, Callable[[], Reply]] = {
@@ -184,8 +192,9 @@ class Application:
         self._draining = True
 
     def close(self) -> None:
-        """Write the last lines, and end the process beside this one."""
-        self._write()
+        """Write the last lines and counts, and end the process beside this one."""
+        self._write_lines()
+        self._write_counts()
         self._beside.close()
 
     @property
@@ -193,12 +202,35 @@ class Application:
         """How long the event loop may be held up by a model, in seconds."""
         return self._settings.timeout_s + 1
 
+    def at_once(self, headers: Mapping[bytes, bytes], body: bytes) -> Sent | None:
+        """Answer a small body for /invocations without a task of its own, or return None.
+
+        It is for who has the whole request at hand (connection.py): a task, and what ASGI asks for,
+        cost as much as the model does. None where the answer has to wait, or is no prediction: that
+        is what ``__call__`` is for.
+        """
+        begin = time.perf_counter()
+        if (
+            self._draining
+            or len(body) > SMALL_BYTES
+            or not (self._is_quick() and self._may(headers))
+        ):
+            return None
+        try:
+            kind = media_type(headers.get(b"content-type"))
+        except Refusal:
+            return None
+        if kind == PARQUET:
+            return None
+        outcome = self._answer_here(kind, body)
+        reply = Reply(outcome.status, outcome.body, rows=outcome.rows)
+        return self._sent(reply, _INVOCATIONS, headers, begin)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and write one line about it."""
         begin = time.perf_counter()
         path = scope["path"]
         headers = dict(scope["headers"])
-        request_id = self._request_id(headers.get(b"x-request-id"))
         body = Body(headers, receive, self._settings)
         try:
             if path == _INVOCATIONS and scope["method"] == "POST":
@@ -209,28 +241,35 @@ class Application:
                 await body.discard()
         except Exception as error:  # noqa: BLE001 # uvicorn would log a stack trace
             reply = Reply(500, f"the server failed with {type(error).__name__}".encode())
+        if not body.ended:
+            reply = reply._replace(headers=(*reply.headers, *_CLOSE))
+        route = path if path == _INVOCATIONS or path in self._pages else "other"
+        sent = self._sent(reply, route, headers, begin)
+        start = {"type": "http.response.start", "status": sent.status, "headers": sent.headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": sent.body})
+
+    def _sent(self, reply: Reply, route: str, headers: Mapping[bytes, bytes], begin: float) -> Sent:
+        """Return what is sent, after it is counted and noted for the log."""
+        request_id = self._request_id(headers.get(b"x-request-id"))
         if reply.status >= 400:  # noqa: PLR2004 # where HTTP's errors begin
             reply = _error(reply, request_id)
-        route = path if path == _INVOCATIONS or path in self._pages else "other"
-        await send(
-            {
-                "type": "http.response.start",
-                "status": reply.status,
-                "headers": [
-                    (b"content-type", reply.content_type),
-                    (b"content-length", b"%d" % len(reply.body)),
-                    (b"x-request-id", request_id),
-                    (b"x-content-type-options", b"nosniff"),
-                    *reply.headers,
-                    *(() if body.ended else _CLOSE),
-                ],
-            }
-        )
-        await send({"type": "http.response.body", "body": reply.body})
         seconds = time.perf_counter() - begin
         if self._metrics:
             self._metrics.count(Answer(route, reply.status, reply.rows, seconds))
+            self._write_counts_soon()
         self._log(request_id.decode(), route, reply, seconds)
+        return Sent(
+            reply.status,
+            [
+                (b"content-type", reply.content_type),
+                (b"content-length", b"%d" % len(reply.body)),
+                (b"x-request-id", request_id),
+                (b"x-content-type-options", b"nosniff"),
+                *reply.headers,
+            ],
+            reply.body,
+        )
 
     def _page(self, path: str, method: str, headers: Mapping[bytes, bytes]) -> Reply:
         page = self._pages.get(path)
@@ -250,7 +289,7 @@ class Application:
             return _UNAUTHENTICATED
         if self._metrics:
             self._metrics.begin()
-            self._write_after_this_turn()
+            self._write_counts_soon()
         try:
             kind = media_type(headers.get(b"content-type"))
             outcome = await self._outcome(kind, await body.read(), body.deadline)
@@ -263,14 +302,27 @@ class Application:
         return Reply(outcome.status, outcome.body, rows=outcome.rows)
 
     async def _outcome(self, kind: str, body: bytes, deadline: float) -> Outcome:
-        small = len(body) <= SMALL_BYTES and kind != PARQUET
-        if small and self._seconds * 1000 < self._settings.inline_ms:
-            outcome = self._scoring.answer(kind, body)  # where it hangs: see worker.py
-        else:
+        if len(body) <= SMALL_BYTES and kind != PARQUET:
+            if self._is_quick():
+                return self._answer_here(kind, body)
             outcome = await self._aside(kind, body, deadline)
-        if small and outcome.status == 200:  # noqa: PLR2004 # a refusal is quick, and says nothing
-            self._seconds += (outcome.seconds - self._seconds) / 16
+            self._learn(outcome)
+            return outcome
+        return await self._aside(kind, body, deadline)
+
+    def _is_quick(self) -> bool:
+        """Return whether the model answers a small body so fast that the event loop can wait."""
+        return self._seconds * 1000 < self._settings.inline_ms
+
+    def _answer_here(self, kind: str, body: bytes) -> Outcome:
+        outcome = self._scoring.answer(kind, body)  # where it hangs: see worker.py
+        self._learn(outcome)
         return outcome
+
+    def _learn(self, outcome: Outcome) -> None:
+        """Note how long a small body took; a refusal is quick, and says nothing."""
+        if outcome.status == 200:  # noqa: PLR2004 # OK
+            self._seconds += (outcome.seconds - self._seconds) / 16
 
     async def _aside(self, kind: str, body: bytes, deadline: float) -> Outcome:
         try:
@@ -311,23 +363,25 @@ class Application:
             f'"route": "{route}", "status": {reply.status}, "rows": {reply.rows}, '
             f'"ms": {seconds * 1000:.3f}}}\n'
         )
+        if not self._lines:  # one write for all of this turn of the event loop
+            asyncio.get_running_loop().call_soon(self._write_lines)
         self._lines.append(line)
-        self._write_after_this_turn()
 
-    def _write_after_this_turn(self) -> None:
-        """Write what is noted, together with all of this turn of the event loop."""
-        if not self._writes:
-            self._writes = True
-            asyncio.get_running_loop().call_soon(self._write)
-
-    def _write(self) -> None:
-        self._writes = False
-        if self._metrics:
-            self._metrics.write()
-        if self._lines:
-            lines, self._lines = self._lines, []
+    def _write_lines(self) -> None:
+        lines, self._lines = self._lines, []
+        if lines:
             with suppress(OSError):  # who reads the log may go before the clients do
                 os.write(sys.stdout.fileno(), "".join(lines).encode())
+
+    def _write_counts_soon(self) -> None:
+        if not self._counts:
+            self._counts = True
+            asyncio.get_running_loop().call_later(LAG_S, self._write_counts)
+
+    def _write_counts(self) -> None:
+        self._counts = False
+        if self._metrics:
+            self._metrics.write()
 
     def _ready(self) -> Reply:
         if self._draining:

@@ -250,8 +250,9 @@ def test_make_serve_answers_the_curl_line_of_the_readme_and_holds_no_credential(
 
 def assert_serves_without_a_credential(environ: dict[str, str]) -> None:
     """Look into every process of the serving environment."""
-    servers = environs(b"--port\x005000\x00")
-    assert servers
+    servers = environs(b"mlflow_model.container\0") + environs(b"mlflow_model.worker\0")
+    servers = [server for server in servers if b"PORT=5000\0" in server]
+    assert len(servers) >= 2, "the supervisor, and a worker"
     for server in servers:
         assert environ["MLFLOW_TRACKING_URI"].encode() in server
         assert environ["UV_INDEX"].encode() not in server

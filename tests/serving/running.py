@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from feed import process
 from mlflow_model import container, save
+from mlflow_model.metrics import LAG_S
 from tests.conftest import ROOT, clean_environ
 from tests.serving.slow_model import Task
 from training.dataset import read
@@ -73,8 +74,13 @@ class Running:
         text = self.log.read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
-    def samples(self, **headers: str) -> dict[str, float]:
-        """What /metrics says: ``name{label="value",…}``, the labels in their order, to value."""
+    def samples(self, *, settled: bool = True, **headers: str) -> dict[str, float]:
+        """What /metrics says: ``name{label="value",…}``, the labels in their order, to value.
+
+        With `settled`, of all that was answered until now, by whichever worker.
+        """
+        if settled:
+            time.sleep(3 * LAG_S)
         return samples(self.get("/metrics", **headers).text)
 
 
