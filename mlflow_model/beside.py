@@ -22,6 +22,7 @@ _ASKED: Final = struct.Struct("!HI")  # bytes of the format's name, bytes of the
 _ANSWERED: Final = struct.Struct("!HIId")  # status, rows, bytes of the body, seconds
 _PID: Final = struct.Struct("!I")
 _PR_SET_PDEATHSIG: Final = 1
+_BUFFER_BYTES: Final = 2**22
 
 
 class Outcome(NamedTuple):
@@ -107,7 +108,9 @@ class Beside:
         try:
             if self._process is None:
                 ours, pid = self._spawn()
-                self._process = (*await asyncio.open_connection(sock=ours), pid)
+                # An answer of megabytes would stop and go at the usual 64 KiB.
+                streams = await asyncio.open_connection(sock=ours, limit=_BUFFER_BYTES)
+                self._process = (*streams, pid)
             reader, writer, _ = self._process
             name = kind.encode()
             writer.writelines((_ASKED.pack(len(name), len(body)), name, body))
