@@ -226,9 +226,8 @@ class Trees:
             )
         finally:
             self._check(self._library.XGDMatrixFree(matrix))
-        rows, columns = features.shape
-        size = columns + 1
-        return [found[row * size : (row + 1) * size] for row in range(rows)]
+        size = shape[1]
+        return [found[row * size : (row + 1) * size] for row in range(shape[0])]
 
     def _proxy(self) -> ctypes.c_void_p:
         """Return what hands features to the booster; every thread has its own, for good."""
