@@ -124,6 +124,7 @@ def test_the_document_has_both_answers_and_the_parameter(server: Running) -> Non
     assert names == list(FEATURES)
     for request in schemas["InvocationRequest"]["oneOf"]:
         params = request["properties"]["params"]
+        assert params["type"] == ["object", "null"]
         assert params["properties"]["explain"] == {
             "default": False,
             "title": "Explain",
