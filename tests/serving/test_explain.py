@@ -2,17 +2,20 @@
 
 import json
 import math
+import re
 from typing import Any, Final
 
 import mlflow.pyfunc
 import pytest
 
 from mypreprocessing import FEATURES
+from tests.conftest import ROOT
 from tests.records import record
 from tests.serving.conftest import CSV, JSON, PARQUET, Running
 from tests.serving.test_formats import ROWS, as_csv, frame
 
 ASKED: Final = {"params": {"explain": True}}
+DOCUMENTATION: Final = ROOT / "docs" / "serving.md"
 KEYS: Final = ["model", "pred", "probability"]
 
 
@@ -139,6 +142,23 @@ def test_the_documents_example_of_an_explanation_adds_up(server: Running) -> Non
     log_odds = math.log(shown["probability"] / (1 - shown["probability"]))
     found = sum(shown["contributions"].values()) + shown["base_value"]
     assert found == pytest.approx(log_odds, rel=0, abs=0.01)
+
+
+def test_the_example_in_the_documentation_is_a_request_whose_answer_adds_up(
+    server: Running,
+) -> None:
+    text = DOCUMENTATION.read_text(encoding="utf-8")
+    sent, shown = re.findall(
+        r"/invocations -d '(\{.*?)'|```json\n(\{\"pred.*?)```", text, re.DOTALL
+    )
+    content = json.loads(sent[0])
+    assert content == {"inputs": [record()], **ASKED}
+    [answered], [documented] = server.predict(content), json.loads(shown[1])["predictions"]
+    assert list(documented) == list(answered)
+    assert list(documented["contributions"]) == list(FEATURES)
+    log_odds = math.log(documented["probability"] / (1 - documented["probability"]))
+    found = sum(documented["contributions"].values()) + documented["base_value"]
+    assert found == pytest.approx(log_odds, rel=0, abs=1e-5)
 
 
 def test_the_documents_example_request_can_be_explained_by_one_word(server: Running) -> None:
