@@ -18,7 +18,7 @@ import numpy.typing as npt
 import xgboost
 import xgboost.libpath
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 import mypreprocessing
@@ -27,9 +27,15 @@ from mypreprocessing import FEATURES, Patient, preprocess
 NAME: Final = "diabetes"
 """The name of the model: in the registry, and in every prediction."""
 
+EXPLAIN: Final = "explain"
+"""The parameter that asks for an `ExplainedPrediction`: true or false, the default."""
+
 
 class Prediction(BaseModel):
     """The answer for one patient."""
+
+    # Whoever expects predictions gets the fields of an explained one too, and pays nothing for it.
+    model_config = ConfigDict(polymorphic_serialization=True)
 
     model: str = Field(description="Name of the model", examples=[NAME])
     pred: int = Field(description="1: diabetes, 0: none", ge=0, le=1, examples=[1])
@@ -38,6 +44,31 @@ class Prediction(BaseModel):
         ge=0,
         le=1,
         examples=[0.73],
+    )
+
+
+class ExplainedPrediction(Prediction):
+    """The answer for one patient, and what each feature contributes to it.
+
+    ``base_value`` and ``contributions`` add up to the log-odds of ``probability``:
+    log(probability / (1 - probability)).
+    """
+
+    base_value: float = Field(
+        description=(
+            "Log-odds before any feature counts: what the trees expect over the patients that they "
+            "were fitted to; the same in every answer"
+        ),
+        json_schema_extra={"unit": "log-odds"},
+        examples=[-0.63],
+    )
+    contributions: dict[str, float] = Field(
+        description=(
+            "What each feature adds to the log-odds (its SHAP value), also one that was not "
+            "measured; above 0: towards diabetes"
+        ),
+        json_schema_extra={"unit": "log-odds", "propertyNames": {"enum": list(FEATURES)}},
+        examples=[dict(zip(FEATURES, (-0.1, 0.9, 0, 0.02, 0.1, 0.4, 0, 0.3), strict=True))],
     )
 
 
@@ -116,17 +147,16 @@ class Trees:
         self._library = ctypes.CDLL(xgboost.libpath.find_lib_path()[0])
         self._library.XGBGetLastError.restype = ctypes.c_char_p
         self._thread = threading.local()
-        self._options = json.dumps(
-            {
-                "type": 0,  # probabilities
-                "training": False,
-                "iteration_begin": 0,
-                "iteration_end": 0,  # all trees
-                "missing": float("nan"),
-                "strict_shape": False,
-                "cache_id": 0,
-            }
-        ).encode()
+        options = {
+            "training": False,
+            "iteration_begin": 0,
+            "iteration_end": 0,  # all trees
+            "strict_shape": False,
+        }
+        missing = {"missing": float("nan")}
+        self._probabilities = json.dumps({**options, **missing, "type": 0, "cache_id": 0}).encode()
+        self._contributions = json.dumps({**options, "type": 2}).encode()
+        self._matrix = json.dumps({**missing, "nthread": 1}).encode()
 
     def probabilities(self, features: npt.NDArray[np.float32]) -> list[float]:
         """Return the probability for each row. Threads may call it at the same time.
@@ -143,26 +173,61 @@ class Trees:
         xgboost.core.XGBoostError
             If the booster refuses the features.
         """
-        rows, columns = features.shape
-        array = b'{"data": [%d, true], "shape": [%d, %d], "typestr": "<f4", "version": 3}' % (
-            features.ctypes.data,
-            rows,
-            columns,
-        )
         shape, dimensions = ctypes.POINTER(ctypes.c_uint64)(), ctypes.c_uint64()
         found = ctypes.POINTER(ctypes.c_float)()
         self._check(
             self._library.XGBoosterPredictFromDense(
                 self.booster.handle,
-                array,
-                self._options,
+                _described(features),
+                self._probabilities,
                 self._proxy(),
                 ctypes.byref(shape),
                 ctypes.byref(dimensions),
                 ctypes.byref(found),
             )
         )
-        return found[:rows]
+        return found[: len(features)]
+
+    def contributions(self, features: npt.NDArray[np.float32]) -> list[list[float]]:
+        """Return what each feature adds to the log-odds of each row, then the base value.
+
+        They are SHAP values by the trees' own paths (Lundberg et al. 2020,
+        https://doi.org/10.1038/s42256-019-0138-9), and those of a row add up to its log-odds.
+        Threads may call it at the same time.
+
+        Parameters
+        ----------
+        features
+            As for `probabilities`.
+
+        Raises
+        ------
+        xgboost.core.XGBoostError
+            If the booster refuses the features.
+        """
+        shape, dimensions = ctypes.POINTER(ctypes.c_uint64)(), ctypes.c_uint64()
+        found = ctypes.POINTER(ctypes.c_float)()
+        matrix = ctypes.c_void_p()
+        self._check(
+            self._library.XGDMatrixCreateFromDense(
+                _described(features), self._matrix, ctypes.byref(matrix)
+            )
+        )
+        try:
+            self._check(
+                self._library.XGBoosterPredictFromDMatrix(
+                    self.booster.handle,
+                    matrix,
+                    self._contributions,
+                    ctypes.byref(shape),
+                    ctypes.byref(dimensions),
+                    ctypes.byref(found),
+                )
+            )
+        finally:
+            self._check(self._library.XGDMatrixFree(matrix))
+        size = shape[1]
+        return [found[row * size : (row + 1) * size] for row in range(shape[0])]
 
     def _proxy(self) -> ctypes.c_void_p:
         """Return what hands features to the booster; every thread has its own, for good."""
@@ -176,6 +241,14 @@ class Trees:
     def _check(self, failed: int) -> None:
         if failed:
             raise xgboost.core.XGBoostError(self._library.XGBGetLastError().decode())
+
+
+def _described(features: npt.NDArray[np.float32]) -> bytes:
+    """Return where the features are, as XGBoost's C interface asks for it."""
+    return b'{"data": [%d, true], "shape": [%d, %d], "typestr": "<f4", "version": 3}' % (
+        features.ctypes.data,
+        *features.shape,
+    )
 
 
 class DiabetesModel(PythonModel):
@@ -218,15 +291,33 @@ class DiabetesModel(PythonModel):
     ) -> list[Prediction]:
         """Return one prediction for each patient, in their order.
 
-        The whole request costs one call of the booster.
+        The whole request costs one call of the booster, and another one where ``params`` has
+        ``explain``: then each is an `ExplainedPrediction`.
         """
-        del context, params
-        probabilities = self._trees.probabilities(preprocess(model_input))
-        return [
+        del context
+        features = preprocess(model_input)
+        predictions = [
             Prediction(
                 model=NAME, pred=int(probability >= self._threshold), probability=probability
             )
-            for probability in probabilities
+            for probability in self._trees.probabilities(features)
+        ]
+        if params and params.get(EXPLAIN):
+            return self._explained(predictions, features)
+        return predictions
+
+    def _explained(
+        self, predictions: list[Prediction], features: npt.NDArray[np.float32]
+    ) -> list[Prediction]:
+        return [
+            ExplainedPrediction(
+                **dict(prediction),
+                base_value=base_value,
+                contributions=dict(zip(FEATURES, contributions, strict=True)),
+            )
+            for prediction, (*contributions, base_value) in zip(
+                predictions, self._trees.contributions(features), strict=True
+            )
         ]
 
 

@@ -113,6 +113,7 @@ def document(
     params = None
     if reader.params_schema is not None:
         params = _described(reader.params_schema, "validation", schemas)
+        params["type"] = ["object", "null"]
     schemas["InvocationRequest"] = _request(reader, rows, params)
     schemas["InvocationError"] = _ERROR
     security: dict[str, Any] = (

@@ -93,6 +93,7 @@ class Reader:
         plain = TypeAdapter(list[row])
         self.rows_schema: CoreSchema = fields.accept_text(plain.core_schema)
         self.params_schema = _params_schema(params) if params else None
+        self._params = SchemaValidator(self.params_schema) if self.params_schema else None
         self.max_rows = max_rows
         self.columns = _columns(row)
         self.row_name = getattr(row, "__name__", str(row))
@@ -222,12 +223,12 @@ class Reader:
         return checked
 
     def _with_params(self, rows: list[Any], params: dict[str, Any] | None) -> Rows:
-        if self.params_schema is None:
+        if self._params is None:
             if params:
                 raise Refusal(400, f"{PARAMS}: this model takes none")
             return Rows(rows, None)
         if params is None:
-            params = SchemaValidator(self.params_schema).validate_python({})
+            params = self._params.validate_python({})
         return Rows(rows, params)
 
     def _check_count(self, count: int) -> None:

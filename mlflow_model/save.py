@@ -12,17 +12,21 @@ import yaml
 from mlflow.models import Model
 
 from mlflow_model import container
-from mlflow_model.model import TrainingRecord, installed_package
+from mlflow_model.model import EXPLAIN, TrainingRecord, installed_package
 from mypreprocessing import Patient
 
 CODE: Final = Path(__file__).with_name("model.py")
 REQUIREMENTS: Final = Path(__file__).with_name("requirements.txt")
 
 
-def input_example() -> list[Patient]:
-    """Return the one patient that the examples on the fields of `Patient` make up."""
+def input_example() -> tuple[list[Patient], dict[str, bool]]:
+    """Return the one patient that the examples on the fields of `Patient` make up, and parameters.
+
+    MLflow takes from here which parameters there are, and their defaults.
+    """
     fields = Patient.model_fields.items()
-    return [Patient.model_validate({name: (field.examples or [])[0] for name, field in fields})]
+    patient = Patient.model_validate({name: (field.examples or [])[0] for name, field in fields})
+    return [patient], {EXPLAIN: False}
 
 
 def save_model(

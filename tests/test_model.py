@@ -1,10 +1,12 @@
 """The pyfunc: what it answers, that all features reach it, and when it refuses to load."""
 
 import json
+import math
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlflow.pyfunc
 import numpy as np
@@ -12,12 +14,14 @@ import pandas as pd
 import pytest
 import xgboost
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 from mlflow.pyfunc.model import PythonModelContext
 from pydantic import ValidationError
 
 from mlflow_model import model, save
 from mlflow_model.model import (
     DiabetesModel,
+    ExplainedPrediction,
     FeatureMismatchError,
     Prediction,
     PreprocessingMismatchError,
@@ -147,9 +151,80 @@ def test_threads_predict_at_the_same_time(data: Any, classifier: Any) -> None:
             assert list(pool.map(trees.probabilities, features)) == expected
 
 
-def test_a_booster_that_refuses_features_says_so(classifier: Any) -> None:
-    with pytest.raises(xgboost.core.XGBoostError, match="Feature shape mismatch|feature"):
-        Trees(classifier.get_booster()).probabilities(np.zeros((1, 3), dtype=np.float32))
+def test_threads_explain_while_others_predict(data: Any, classifier: Any) -> None:
+    trees = Trees(classifier.get_booster())
+    features = [preprocess(data.records.iloc[start : start + 50]) for start in range(0, 200, 50)]
+    tasks = [
+        (task, each) for each in features for task in (trees.contributions, trees.probabilities)
+    ]
+    expected = [task(each) for task, each in tasks]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        for _ in range(20):
+            assert list(pool.map(lambda work: work[0](work[1]), tasks)) == expected
+
+
+@pytest.mark.parametrize("ask", [Trees.probabilities, Trees.contributions])
+def test_a_booster_that_refuses_features_says_so(
+    classifier: Any, ask: Callable[[Trees, Any], Any]
+) -> None:
+    with pytest.raises(xgboost.core.XGBoostError, match="Feature shape mismatch|Check failed"):
+        ask(Trees(classifier.get_booster()), np.zeros((1, 9), dtype=np.float32))
+
+
+def explain(loaded: DiabetesModel, records: pd.DataFrame) -> list[ExplainedPrediction]:
+    found = loaded.predict(PythonModelContext({}, {}), _patients(records), {"explain": True})
+    assert all(isinstance(each, ExplainedPrediction) for each in found)
+    return cast("list[ExplainedPrediction]", found)
+
+
+def test_contributions_and_base_value_add_up_to_the_log_odds_of_every_patient(
+    saved: Path, classifier: Any, data: Any
+) -> None:
+    features = preprocess(data.records)
+    assert np.isnan(features).any(axis=1).sum() == 376  # what was not measured counts, too
+    margin = classifier.get_booster().inplace_predict(features, predict_type="margin")
+    explained = explain(load(saved), data.records)
+    sums = [sum(each.contributions.values()) + each.base_value for each in explained]
+    np.testing.assert_allclose(sums, margin, rtol=0, atol=1e-5)
+    of_probability = [math.log(each.probability / (1 - each.probability)) for each in explained]
+    np.testing.assert_allclose(sums, of_probability, rtol=0, atol=1e-5)
+    assert len({each.base_value for each in explained}) == 1
+
+
+def test_contributions_are_xgboosts_own_each_under_its_features_name(
+    saved: Path, classifier: Any, data: Any
+) -> None:
+    matrix = xgboost.DMatrix(preprocess(data.records), feature_names=list(FEATURES))
+    expected = classifier.get_booster().predict(matrix, pred_contribs=True)
+    explained = explain(load(saved), data.records)
+    found = [[*each.contributions.values(), each.base_value] for each in explained]
+    assert found == expected.tolist()
+    assert {tuple(each.contributions) for each in explained} == {FEATURES}
+    assert all(len({row[column] for row in found}) > 10 for column in range(len(FEATURES)))
+
+
+def test_an_explained_prediction_is_the_prediction_and_its_reasons(saved: Path, data: Any) -> None:
+    loaded, rows = load(saved), [row.model_dump() for row in _patients(data.records)]
+    shown = {"model", "pred", "probability"}
+    plain = predict(loaded, *rows)
+    assert {type(each) for each in plain} == {Prediction}
+    assert [each.model_dump(include=shown) for each in explain(loaded, data.records)] == [
+        each.model_dump() for each in plain
+    ]
+
+
+@pytest.mark.parametrize("params", [None, {}, {"explain": False}])
+def test_nothing_is_explained_unasked(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any] | None
+) -> None:
+    loaded = load(saved)
+    monkeypatch.delattr(Trees, "contributions")  # it would cost its time
+    [found] = loaded.predict(PythonModelContext({}, {}), [Patient.model_validate(record())], params)
+    assert list(found.model_dump()) == ["model", "pred", "probability"]
+
+
+def test_no_patients_give_no_explanations(saved: Path, data: Any) -> None:
+    assert explain(load(saved), data.records.head(0)) == []
 
 
 def test_mlflow_loads_it_and_takes_a_data_frame_too(saved: Path, data: Any) -> None:
@@ -160,6 +235,29 @@ def test_mlflow_loads_it_and_takes_a_data_frame_too(saved: Path, data: Any) -> N
     assert [Prediction(**dict(p)) for p in loaded.predict(frame)] == [
         Prediction(**dict(p)) for p in from_rows
     ]
+
+
+@pytest.mark.parametrize("given", ["rows", "frame"])
+def test_mlflow_hands_the_parameter_on(saved: Path, data: Any, given: str) -> None:
+    loaded = mlflow.pyfunc.load_model(str(saved))
+    rows = [row.model_dump() for row in _patients(data.records.head(5))]
+    frame = pd.DataFrame(rows).astype({"pregnancies": "int64", "age": "int64"})
+    explained = loaded.predict({"rows": rows, "frame": frame}[given], params={"explain": True})
+    assert [each.model_dump() for each in explained] == [
+        each.model_dump() for each in explain(load(saved), data.records.head(5))
+    ]
+    with pytest.raises(MlflowException, match="Invalid parameters found: .*explain.*boolean"):
+        loaded.predict(rows, params={"explain": "yes"})
+
+
+def test_the_signature_has_the_parameter_and_the_plain_prediction(saved: Path) -> None:
+    """Without a type for the answer, Spark could not have one either."""
+    signature = Model.load(str(saved)).signature
+    assert signature.params.to_dict() == [
+        {"name": "explain", "default": False, "shape": None, "type": "boolean"}
+    ]
+    [output] = signature.outputs.to_dict()
+    assert set(output["properties"]) == {"model", "pred", "probability"}
 
 
 def test_nothing_in_the_model_is_a_pickle(saved: Path) -> None:
@@ -184,7 +282,7 @@ def test_the_environment_of_the_model_is_the_lock_and_nothing_else(saved: Path) 
 
 def test_the_input_example_is_the_example_request(saved: Path) -> None:
     example = json.loads((saved / "serving_input_example.json").read_text(encoding="utf-8"))
-    assert example == {"inputs": [record()]}
+    assert example == {"inputs": [record()], "params": {"explain": False}}
 
 
 @pytest.fixture

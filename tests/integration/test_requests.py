@@ -1,6 +1,7 @@
 """Bad requests to the running server: a 400 that says what to fix, and the server goes on."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -94,6 +95,20 @@ def test_a_thousand_rows_get_a_thousand_predictions_in_their_order(served: Serve
     few = [served.post(inputs(row)).json()["predictions"][0] for row in rows[::100]]
     assert many[::100] == few
     assert len({prediction["probability"] for prediction in many}) > 50
+
+
+def test_a_request_may_ask_for_an_explanation(served: Server) -> None:
+    plain = served.post(json.dumps(GOOD)).json()["predictions"][0]
+    answer = served.post(json.dumps({**GOOD, "params": {"explain": True}}))
+    assert answer.status_code == 200
+    [found] = answer.json()["predictions"]
+    reasons = {name: found.pop(name) for name in ("base_value", "contributions")}
+    assert found == plain
+    assert set(found) == {"model", "pred", "probability"}
+    assert list(reasons["contributions"]) == list(record())
+    log_odds = math.log(found["probability"] / (1 - found["probability"]))
+    total = sum(reasons["contributions"].values()) + reasons["base_value"]
+    assert total == pytest.approx(log_odds, rel=0, abs=1e-5)
 
 
 def test_another_content_type_gets_a_415(served: Server) -> None:

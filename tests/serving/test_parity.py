@@ -44,6 +44,10 @@ def as_json(content: Any, *, charset: str = "") -> dict[str, Any]:
     return {"body": json.dumps(content), "content_type": JSON + charset}
 
 
+def asking(**params: Any) -> dict[str, Any]:
+    return {"inputs": ROWS, "params": params}
+
+
 def good(content_type: str | None) -> dict[str, Any]:
     return {"body": GOOD, "content_type": content_type}
 
@@ -114,7 +118,12 @@ CASES: Final = (
     ),
     Case("`params` of null", 200, 200, **as_json({"inputs": ROWS, "params": None})),
     Case("`params` of nothing", 200, 200, **as_json({"inputs": ROWS, "params": {}})),
-    Case("`params` not declared", 200, 400, MEANT, **as_json({"inputs": ROWS, "params": {"a": 1}})),
+    Case("`params` not declared", 200, 400, MEANT, **as_json(asking(a=1))),
+    Case("`explain` of true", 200, 200, **as_json(asking(explain=True))),
+    Case("`explain` of false", 200, 200, **as_json(asking(explain=False))),
+    Case("`explain` of null", 200, 400, MEANT, **as_json(asking(explain=None))),
+    Case("`explain` of text", 400, 400, **as_json(asking(explain="true"))),
+    Case("`explain` of a number", 400, 400, **as_json(asking(explain=1))),
     # What a row has to be.
     Case("a field missing", 400, 400, **as_json({"inputs": [without("age")]})),
     Case("a measurement missing", 400, 400, **as_json({"inputs": [without("bmi")]})),
