@@ -178,6 +178,7 @@ def _fork_on_demand(control: socket.socket, answer: Answer) -> None:
 
 def _answer_all(asking: socket.socket, answer: Answer) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    trim = ctypes.CDLL(None).malloc_trim
     while True:
         head = _read(asking, _ASKED.size)
         if not head:
@@ -188,6 +189,9 @@ def _answer_all(asking: socket.socket, answer: Answer) -> None:
         status, rows, answered, seconds = outcome
         asking.sendall(_ANSWERED.pack(status, rows, len(answered), seconds))
         asking.sendall(answered)
+        if size > _BUFFER_BYTES // 16:
+            del outcome, answered
+            trim(0)  # what a large request took, the next small ones do not need
 
 
 def _run(task: Callable[[], None], *, keep: socket.socket) -> NoReturn:

@@ -41,7 +41,7 @@ class Running:
     def post(self) -> requests.Response:
         headers = {"Content-Type": "application/json"}
         url = f"http://127.0.0.1:{self.port}/invocations"
-        return requests.post(url, data=REQUEST.read_bytes(), headers=headers, timeout=30)
+        return requests.post(url, data=REQUEST.read_bytes(), headers=headers, timeout=60)
 
     def workers(self) -> set[int]:
         pid = self.process.pid

@@ -14,6 +14,7 @@ import pytest
 
 from tests.records import record
 from tests.serving.conftest import CSV, JSON, PARQUET, Running, serving
+from tests.serving.running import until
 from tests.serving.test_other_models import PARAMS, saved, ticket
 
 NUMBER: Final = 487.1625
@@ -216,6 +217,7 @@ def test_the_log_is_one_line_of_json_a_request(server: Running) -> None:
     answer = server.post(GOOD, headers={"X-Request-Id": sent})
     refused = server.post("{}")
     server.post(GOOD, path="/nothing")
+    until(lambda: len(server.said().splitlines()) == before + 3)  # written after the answers
     lines = [json.loads(line) for line in server.said().splitlines()[before:]]
     assert [set(line) for line in lines] == [{"time", "id", "route", "status", "rows", "ms"}] * 3
     assert [(line["route"], line["status"], line["rows"]) for line in lines] == [
@@ -242,7 +244,7 @@ def test_all_faults_are_told_up_to_a_bound(server: Running, rows: int) -> None:
     ]
     assert faults[19] == "inputs.2.skin_thickness: must be at least 0"
     assert more == f"and {8 * rows - 20} more"
-    assert answer.json()["request_id"] == server.requests_logged()[-1]["id"]
+    until(lambda: answer.json()["request_id"] == server.requests_logged()[-1]["id"])
 
 
 def test_as_many_faults_as_the_bound_are_told_without_more(server: Running) -> None:
