@@ -11,6 +11,7 @@ do not outlive a fork after that.
 import asyncio
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -185,10 +186,12 @@ def _answer_all(asking: socket.socket, answer: Answer) -> None:
             return
         name, size = _ASKED.unpack(head)
         kind = _read(asking, name).decode()
+        gc.disable()  # it would look through all the rows: it can do so once they are answered
         outcome = answer(kind, _read(asking, size))
         status, rows, answered, seconds = outcome
         asking.sendall(_ANSWERED.pack(status, rows, len(answered), seconds))
         asking.sendall(answered)
+        gc.enable()
         if size > _BUFFER_BYTES // 16:
             del outcome, answered
             trim(0)  # what a large request took, the next small ones do not need
