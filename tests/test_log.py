@@ -38,7 +38,7 @@ def test_a_training_by_hand_is_logged_to_our_experiment_and_says_where_the_packa
     assert run.data.tags["mypreprocessing.installed_from"] == "editable sources"
     assert run.data.params["trees"] == "5"
     said = capsys.readouterr().out
-    assert f"| AUC | {run.data.metrics['held_out/auc']:.3f} |" in said
+    assert f"| AUC | {run.data.metrics['held_out/auc']:.3f} (" in said
     assert f"run {run.info.run_id}: models:/diabetes/1 is the champion" in said
     logged = mlflow.models.get_model_info("models:/diabetes/1").metadata
     assert logged is not None

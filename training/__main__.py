@@ -8,9 +8,10 @@ from typing import NoReturn
 from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
-from training import evaluate, log
+from training import log
 from training.dataset import DataError, read
-from training.fit import fit, probabilities
+from training.evaluate import evaluate, split, table
+from training.fit import fit
 from training.options import Options
 
 
@@ -28,17 +29,15 @@ def main(arguments: list[str] | None = None) -> int:
 def train(options: Options) -> None:
     """Read, fit, evaluate, log and register, and print the figures."""
     data = read(options.data)
-    rows = evaluate.split(data, options)
+    rows = split(data, options)
     with log.start_run() as run:
         log.log_provenance(run, data, rows, options)
         classifier = fit(data.records.iloc[rows.training], data.labels[rows.training], options)
-        predicted = probabilities(classifier, data.records.iloc[rows.held_out])
-        held_out = evaluate.figures(data.labels[rows.held_out], predicted, options.threshold)
-        cross_validated = evaluate.cross_validate(data, options)
-        log.log_figures(held_out, cross_validated)
-        log.log_held_out(data, rows, predicted.tolist())
-        version, new = log.register(log.log_model(classifier, options))
-    print(evaluate.table(held_out, cross_validated, rows=len(rows.held_out), options=options))
+        evaluation = evaluate(data, rows, classifier, options)
+        log.log_figures(evaluation)
+        log.log_held_out(evaluation)
+        version, new = log.register(log.log_model(classifier, evaluation.threshold.value))
+    print(table(evaluation))
     came = f"is the {log.CHAMPION}" if new else f"is this very model and stays the {log.CHAMPION}"
     print(f"run {run.info.run_id}: models:/diabetes/{version} {came}")
 

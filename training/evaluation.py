@@ -1,4 +1,4 @@
-"""What a training has measured: the one thing that pictures, card, report and promotion are made of."""
+"""What a training has measured: pictures, card, report and promotion are made of it."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from xgboost import XGBClassifier
+from xgboost import DMatrix, XGBClassifier
 
 from mypreprocessing import FEATURES, preprocess
 from training.options import Options
@@ -30,7 +30,9 @@ def fit(records: pd.DataFrame, labels: npt.NDArray[np.int64], options: Options) 
         max_depth=options.depth,
         learning_rate=options.learning_rate,
         subsample=options.subsample,
+        colsample_bytree=options.colsample,
         min_child_weight=options.min_child_weight,
+        reg_lambda=options.reg_lambda,
         random_state=options.seed,
         n_jobs=1,
     )
@@ -41,6 +43,17 @@ def probabilities(classifier: XGBClassifier, records: pd.DataFrame) -> npt.NDArr
     """Return the probability of diabetes for each record, shape (n,)."""
     predicted = classifier.predict_proba(_features(records))[:, 1]
     return np.asarray(predicted, dtype=np.float64)
+
+
+def contributions(classifier: XGBClassifier, records: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Return the SHAP values of records in log-odds, shape (n, features + 1).
+
+    The last column is the base value; a row adds up to the margin. It is XGBoost's own TreeSHAP:
+    Lundberg et al., 'From local explanations to global understanding with explainable AI for
+    trees', Nature Machine Intelligence 2020.
+    """
+    found = classifier.get_booster().predict(DMatrix(_features(records)), pred_contribs=True)
+    return np.asarray(found, dtype=np.float64)
 
 
 def _features(records: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,6 @@ import importlib.metadata
 import json
 import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from mlflow_model import save
 from mlflow_model.container import MANIFEST
 from mlflow_model.model import NAME, installed_package
 from training.dataset import LABEL, Dataset
-from training.evaluate import Split, Spread
+from training.evaluation import CANDIDATES, MODEL, Evaluation, Interval, Split
 from training.options import Options
 
 EXPERIMENT: Final = "diabetes"
@@ -78,28 +77,48 @@ def log_provenance(run: mlflow.ActiveRun, data: Dataset, split: Split, options: 
         )
 
 
-def log_figures(held_out: Mapping[str, float], cross_validated: Mapping[str, Spread]) -> None:
-    """Log the figures as metrics: ``held_out/…``, ``cv/…`` and, for the spread, ``cv/…_sd``."""
-    mlflow.log_metrics(
+def log_figures(evaluation: Evaluation) -> None:
+    """Log the figures as metrics, and the threshold.
+
+    ``held_out/…`` and ``cv/…`` are the model's, ``cv_logistic_regression/…`` and ``cv_article/…``
+    those beside it; ``…_low`` and ``…_high`` are the ends of the interval.
+    """
+    figures = {
+        "held_out": evaluation.held_out_figures,
+        **{
+            "cv" if name == MODEL else f"cv_{name}": evaluation.cross_validated[name]
+            for name in CANDIDATES
+        },
+    }
+    metrics = {"threshold": evaluation.threshold.value}
+    for group, intervals in figures.items():
+        for name, interval in intervals.items():
+            metrics |= _metrics(f"{group}/{name}", interval)
+    mlflow.log_metrics(metrics)
+    mlflow.set_tags(
         {
-            **{f"held_out/{name}": value for name, value in held_out.items()},
-            **{f"cv/{name}": spread.mean for name, spread in cross_validated.items()},
-            **{f"cv/{name}_sd": spread.sd for name, spread in cross_validated.items()},
+            "threshold.rule": evaluation.threshold.rule,
+            "threshold.reason": evaluation.threshold.reason,
         }
     )
 
 
-def log_held_out(data: Dataset, split: Split, predicted: list[float]) -> None:
+def _metrics(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def log_held_out(evaluation: Evaluation) -> None:
     """Log the held-out rows with their predicted probabilities as ``held_out.json``.
 
     It is what a served model is compared with. It holds patients' records and stays with the run.
     """
-    rows = data.records.iloc[split.held_out]
+    rows = evaluation.data.records.iloc[evaluation.split.held_out]
     inputs = json.loads(rows.to_json(orient="records", double_precision=15))
+    predicted = evaluation.held_out.tolist()
     mlflow.log_dict({"inputs": inputs, "probabilities": predicted}, "held_out.json")
 
 
-def log_model(classifier: XGBClassifier, options: Options) -> ModelInfo:
+def log_model(classifier: XGBClassifier, threshold: float) -> ModelInfo:
     """Log the pyfunc that serves a classifier, with the package and the commit behind it."""
     flavor: Any = save
     # It would rewrite a file of the model after the manifest was made.
@@ -110,7 +129,7 @@ def log_model(classifier: XGBClassifier, options: Options) -> ModelInfo:
         flavor=flavor,
         metadata=_metadata(),
         booster=classifier.get_booster(),
-        threshold=options.threshold,
+        threshold=threshold,
     )
     return logged
 

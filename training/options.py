@@ -1,11 +1,16 @@
 """What a training can be told, with defaults and limits."""
 
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 DATA: Final = Path("training/data/pima-indians-diabetes.csv")
+
+SENSITIVITY: Final = "sensitivity"
+YOUDEN: Final = "youden"
+FIXED: Final = "fixed"
+"""The rules for the threshold: two to choose, and that of a threshold that was given."""
 
 
 class Options(BaseModel):
@@ -20,9 +25,21 @@ class Options(BaseModel):
     subsample: float = Field(
         default=0.8, gt=0, le=1, description="share of the rows that a tree sees"
     )
+    colsample: float = Field(
+        default=1, gt=0, le=1, description="share of the features that a tree sees"
+    )
     min_child_weight: float = Field(default=5, ge=0, description="least weight of a leaf")
-    threshold: float = Field(
-        default=0.5, gt=0, lt=1, description="probability from which pred is 1"
+    reg_lambda: float = Field(default=1, ge=0, description="L2 penalty on the leaves")
+    # A screening test that misses a patient fails her; one that alarms costs another test. Youden's
+    # rule weighs both alike, and its maximum wanders more from sample to sample.
+    threshold_rule: Literal["sensitivity", "youden"] = Field(
+        default=SENSITIVITY, description="how the threshold is chosen: sensitivity or youden"
+    )
+    least_sensitivity: float = Field(
+        default=0.8, gt=0, le=1, description="what the rule sensitivity has to reach"
+    )
+    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["rule"] = Field(
+        default="rule", description="probability from which pred is 1, or rule: by threshold_rule"
     )
     test_size: float = Field(default=0.2, gt=0, lt=1, description="share of the rows held out")
     folds: int = Field(default=10, ge=2, le=100, description="folds of the cross-validation")
