@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from training.__main__ import main, parse
+from training.__main__ import main
+from training.command import parse
 from training.options import Options
 
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text(encoding="utf-8"))
@@ -33,7 +34,8 @@ def test_the_environment_of_mlproject_is_the_lock() -> None:
 
 
 def test_the_options_are_read() -> None:
-    options = parse(["--trees", "12", "--learning-rate", "0.5", "--data", "x.csv"])
+    given = ["--trees", "12", "--learning-rate", "0.5", "--data", "x.csv"]
+    options = parse(given, Options, program="train")
     assert options == Options(trees=12, learning_rate=0.5, data=Path("x.csv"))
 
 

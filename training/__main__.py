@@ -1,14 +1,11 @@
 """The command that MLproject's entry point runs."""
 
-import argparse
-import signal
 import sys
-from typing import NoReturn
 
 from mlflow.exceptions import MlflowException
-from pydantic import ValidationError
 
 from training import log
+from training.command import end_on_sigterm, parse
 from training.dataset import DataError, read
 from training.evaluate import evaluate, split, table
 from training.fit import fit
@@ -17,9 +14,10 @@ from training.options import Options
 
 def main(arguments: list[str] | None = None) -> int:
     """Train once and return the exit status; a failure is one line on standard error."""
-    signal.signal(signal.SIGTERM, _leave)  # the run that is under way ends as failed
+    end_on_sigterm()
+    options = parse(arguments, Options, program="python -m training")
     try:
-        train(parse(arguments))
+        train(options)
     except (DataError, MlflowException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -40,31 +38,6 @@ def train(options: Options) -> None:
     print(table(evaluation))
     came = f"is the {log.CHAMPION}" if new else f"is this very model and stays the {log.CHAMPION}"
     print(f"run {run.info.run_id}: models:/diabetes/{version} {came}")
-
-
-def parse(arguments: list[str] | None) -> Options:
-    """Return the options of a command line, or end the program with one line on what is wrong."""
-    parser = _Parser(prog="python -m training", description=main.__doc__)
-    for name, field in Options.model_fields.items():
-        flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, default=field.default, help=f"{field.description} (%(default)s)")
-    given = vars(parser.parse_args(arguments))
-    try:
-        return Options.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        flag = str(first["loc"][0]).replace("_", "-")
-        parser.error(f"--{flag}: {first['msg']}, got {first['input']!r}")
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """End with one line, without the usage."""
-        self.exit(2, f"error: {message}\n")
-
-
-def _leave(number: int, _: object) -> None:
-    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

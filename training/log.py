@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import mlflow
 import mlflow.artifacts
+import numpy as np
+import numpy.typing as npt
 from mlflow import MlflowClient
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined] # made on import
@@ -23,7 +25,7 @@ from mlflow_model.container import MANIFEST
 from mlflow_model.model import NAME, installed_package
 from training.dataset import LABEL, Dataset
 from training.evaluation import CANDIDATES, MODEL, Evaluation, Interval, Split
-from training.options import Options
+from training.options import Measuring, Options
 
 EXPERIMENT: Final = "diabetes"
 CHAMPION: Final = "champion"
@@ -56,12 +58,11 @@ def start_run() -> mlflow.ActiveRun:
 
 def log_provenance(run: mlflow.ActiveRun, data: Dataset, split: Split, options: Options) -> None:
     """Log what the training is made from: parameters, data, and the private package."""
-    parameters = options.model_dump(mode="json").items()
-    # mlflow run has logged those that it was given.
-    mlflow.log_params({key: value for key, value in parameters if key not in run.data.params})
+    _log_params(run, options)
     package = installed_package()
     mlflow.set_tags(
         {
+            "step": "training",
             "data.sha256": data.sha256,
             "mypreprocessing.version": package["version"],
             "mypreprocessing.installed_from": installed_from(),
@@ -69,12 +70,29 @@ def log_provenance(run: mlflow.ActiveRun, data: Dataset, split: Split, options: 
     )
     mlflow.log_dict(dict(package), "mypreprocessing.json")
     for context, rows in (("training", split.training), ("held-out", split.held_out)):
-        frame = data.records.iloc[rows].assign(**{LABEL: data.labels[rows]}).astype("float64")
-        source = LocalArtifactDatasetSource(str(options.data))
-        mlflow.log_input(
-            from_pandas(frame, source=source, name=f"pima {context}", targets=LABEL),
-            context=context,
-        )
+        _log_rows(data, rows, options.data, context)
+
+
+def log_tuning(
+    run: mlflow.ActiveRun, data: Dataset, split: Split, settings: Measuring, study: str
+) -> None:
+    """Log what a tuning is made from: its parameters, the rows that it sees, and its study."""
+    _log_params(run, settings)
+    mlflow.set_tags({"step": "tuning", "data.sha256": data.sha256, "study": study})
+    _log_rows(data, split.training, settings.data, "training")
+
+
+def _log_params(run: mlflow.ActiveRun, options: Measuring) -> None:
+    """Log those that mlflow run has not logged: those that it was not given."""
+    parameters = options.model_dump(mode="json").items()
+    mlflow.log_params({key: value for key, value in parameters if key not in run.data.params})
+
+
+def _log_rows(data: Dataset, rows: npt.NDArray[np.intp], path: Path, context: str) -> None:
+    frame = data.records.iloc[rows].assign(**{LABEL: data.labels[rows]}).astype("float64")
+    source = LocalArtifactDatasetSource(str(path))
+    dataset = from_pandas(frame, source=source, name=f"pima {context}", targets=LABEL)
+    mlflow.log_input(dataset, context=context)
 
 
 def log_figures(evaluation: Evaluation) -> None:

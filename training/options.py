@@ -13,12 +13,21 @@ FIXED: Final = "fixed"
 """The rules for the threshold: two to choose, and that of a threshold that was given."""
 
 
-class Options(BaseModel):
-    """The parameters of one training; MLproject offers the same, with the same defaults."""
+class Measuring(BaseModel):
+    """What is measured on: the data, what is held out of it, and the folds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     data: Path = Field(default=DATA, description="the CSV to train on")
+    test_size: float = Field(default=0.2, gt=0, lt=1, description="share of the rows held out")
+    folds: int = Field(default=10, ge=2, le=100, description="folds of the cross-validation")
+    repeats: int = Field(default=10, ge=1, le=100, description="repeats of the cross-validation")
+    seed: int = Field(default=7, ge=0, lt=2**31, description="seed of split, folds and trees")
+
+
+class Options(Measuring):
+    """Train once. MLproject offers the same options, with the same defaults."""
+
     trees: int = Field(default=150, ge=1, le=10_000, description="number of boosted trees")
     depth: int = Field(default=2, ge=1, le=16, description="depth of a tree")
     learning_rate: float = Field(default=0.05, gt=0, le=1, description="shrinkage of each tree")
@@ -41,7 +50,3 @@ class Options(BaseModel):
     threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["rule"] = Field(
         default="rule", description="probability from which pred is 1, or rule: by threshold_rule"
     )
-    test_size: float = Field(default=0.2, gt=0, lt=1, description="share of the rows held out")
-    folds: int = Field(default=10, ge=2, le=100, description="folds of the cross-validation")
-    repeats: int = Field(default=10, ge=1, le=100, description="repeats of the cross-validation")
-    seed: int = Field(default=7, ge=0, lt=2**31, description="seed of split, folds and trees")
