@@ -2,14 +2,20 @@
 
 import sys
 
+from mlflow import ActiveRun, MlflowClient
 from mlflow.exceptions import MlflowException
 
-from training import log
+from mlflow_model.model import NAME
+from training import log, promotion, registry
 from training.command import end_on_sigterm, parse
 from training.dataset import DataError, read
 from training.evaluate import evaluate, split, table
 from training.fit import fit
+from training.interruption import deferred
+from training.liveness import left_running
 from training.options import Options
+from training.registry import RegistryError
+from training.tripwires import TripwireError, check, check_data
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments, Options, program="python -m training")
     try:
         train(options)
-    except (DataError, MlflowException) as error:
+    except (DataError, RegistryError, TripwireError, MlflowException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -27,17 +33,35 @@ def main(arguments: list[str] | None = None) -> int:
 def train(options: Options) -> None:
     """Read, fit, evaluate, log and register, and print the figures."""
     data = read(options.data)
+    check_data(data)
     rows = split(data, options)
     with log.start_run() as run:
+        clear_away(run)
         log.log_provenance(run, data, rows, options)
         classifier = fit(data.records.iloc[rows.training], data.labels[rows.training], options)
         evaluation = evaluate(data, rows, classifier, options)
+        print(table(evaluation))
         log.log_figures(evaluation)
+        check(evaluation)
         log.log_held_out(evaluation)
-        version, new = log.register(log.log_model(classifier, evaluation.threshold.value))
-    print(table(evaluation))
-    came = f"is the {log.CHAMPION}" if new else f"is this very model and stays the {log.CHAMPION}"
-    print(f"run {run.info.run_id}: models:/diabetes/{version} {came}")
+        promotion.log_out_of_fold(evaluation)
+        model = log.log_model(classifier, evaluation.threshold.value)
+        outcome = promotion.register(model.model_uri, evaluation, tags=log.version_tags(run, data))
+    print(f"run {run.info.run_id}: models:/{NAME}/{outcome.version} {outcome.said}")
+
+
+def clear_away(run: ActiveRun) -> None:
+    """Finish or undo what trainings have left that were killed outright on this machine."""
+    client = MlflowClient()
+    with registry.locked(), deferred():
+        left = {each.info.run_id for each in left_running(client, run.info.experiment_id)}
+        done, deleted = registry.clear_away(left)
+        for run_id in left:
+            client.set_terminated(run_id, "FINISHED" if run_id in done else "KILLED")
+    for run_id in left - done:
+        print(f"run {run_id} was left by a process that is gone: it is KILLED now")
+    for version in deleted:
+        print(f"models:/{NAME}/{version} was registered by half: it is deleted")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
-"""Log a training to MLflow, and register its model as the champion."""
+"""Log a training to MLflow: what it is made from, its figures and its model."""
 
 import importlib.metadata
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
 import mlflow
-import mlflow.artifacts
 import numpy as np
 import numpy.typing as npt
 from mlflow import MlflowClient
@@ -16,19 +14,18 @@ from mlflow.data.pandas_dataset import from_pandas
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined] # made on import
 from mlflow.environment_variables import MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING
 from mlflow.models import Model
-from mlflow.models.model import MLMODEL_FILE_NAME, ModelInfo
+from mlflow.models.model import ModelInfo
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 from xgboost import XGBClassifier
 
 from mlflow_model import save
-from mlflow_model.container import MANIFEST
 from mlflow_model.model import NAME, installed_package
+from training import liveness
 from training.dataset import LABEL, Dataset
 from training.evaluation import CANDIDATES, MODEL, Evaluation, Interval, Split
 from training.options import Measuring, Options
 
 EXPERIMENT: Final = "diabetes"
-CHAMPION: Final = "champion"
 _DEFAULT_EXPERIMENT_ID: Final = "0"
 _KEPT_TAGS: Final = ("mlflow.source.", "mlflow.project.", "mlflow.user", "mlflow.gitRepoURL")
 
@@ -42,15 +39,15 @@ def start_run() -> mlflow.ActiveRun:
     made = os.environ.get("MLFLOW_RUN_ID")
     if not made:
         mlflow.set_experiment(EXPERIMENT)
-        return mlflow.start_run()
+        return mlflow.start_run(tags=liveness.tag())
     info = mlflow.get_run(made)
     if info.info.experiment_id != _DEFAULT_EXPERIMENT_ID:
-        return mlflow.start_run(run_id=made)
+        return mlflow.start_run(run_id=made, tags=liveness.tag())
     del os.environ["MLFLOW_RUN_ID"]
     os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
     mlflow.set_experiment(EXPERIMENT)
     tags = {key: value for key, value in info.data.tags.items() if key.startswith(_KEPT_TAGS)}
-    run = mlflow.start_run(tags=tags)
+    run = mlflow.start_run(tags={**tags, **liveness.tag()})
     note = f"The training is run {run.info.run_id} of the experiment {EXPERIMENT}."
     MlflowClient().set_tag(made, "mlflow.note.content", note)
     return run
@@ -152,22 +149,12 @@ def log_model(classifier: XGBClassifier, threshold: float) -> ModelInfo:
     return logged
 
 
-def register(model: ModelInfo) -> tuple[str, bool]:
-    """Register a logged model as the new champion, unless the champion is this very model.
-
-    Training is deterministic, so the same commit, data and parameters give the same bytes.
-
-    Returns
-    -------
-    str, bool
-        The version of the champion, and whether it is a new one.
-    """
-    champion = _champion()
-    if champion and _contents(f"models:/{NAME}/{champion}") == _contents(model.model_uri):
-        return champion, False
-    version = mlflow.register_model(model.model_uri, NAME).version
-    MlflowClient().set_registered_model_alias(NAME, CHAMPION, version)
-    return str(version), True
+def version_tags(run: mlflow.ActiveRun, data: Dataset) -> dict[str, str]:
+    """Return the tags that tell one version of the registered model from another."""
+    tags = mlflow.get_run(run.info.run_id).data.tags
+    commit = {"git.commit": tags[MLFLOW_GIT_COMMIT]} if MLFLOW_GIT_COMMIT in tags else {}
+    package = {"mypreprocessing.version": installed_package()["version"]}
+    return {"data.sha256": data.sha256, **package, **commit}
 
 
 def installed_from() -> str:
@@ -176,21 +163,6 @@ def installed_from() -> str:
     if direct is None:
         return "index"
     return "editable sources" if json.loads(direct).get("dir_info", {}).get("editable") else "file"
-
-
-def _champion() -> str | None:
-    found = MlflowClient().search_registered_models(filter_string=f"name='{NAME}'")
-    return next(
-        (str(model.aliases[CHAMPION]) for model in found if CHAMPION in model.aliases), None
-    )
-
-
-def _contents(uri: str) -> dict[str, str]:
-    """Return the hashes of a model's files, but of the one that says when it was made."""
-    with tempfile.TemporaryDirectory() as folder:
-        model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-        found: dict[str, str] = json.loads((model / MANIFEST).read_text(encoding="utf-8"))
-    return {name: digest for name, digest in found.items() if name != MLMODEL_FILE_NAME}
 
 
 def _metadata() -> dict[str, str]:
