@@ -1,8 +1,6 @@
 """Logging a training, in this process: the run, the aliases, and what a failure leaves."""
 
 import json
-import shutil
-from pathlib import Path
 
 import mlflow
 import pytest
@@ -13,19 +11,6 @@ from training import log
 from training.options import DATA
 
 QUICK = ["--data", str(ROOT / DATA), "--trees", "5", "--folds", "2", "--repeats", "1"]
-
-
-@pytest.fixture
-def client(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path
-) -> mlflow.MlflowClient:
-    """An empty tracking database, and a user who runs the command by hand."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
-        monkeypatch.delenv(name, raising=False)
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    return mlflow.MlflowClient()
 
 
 def test_a_training_by_hand_is_logged_to_our_experiment_and_says_where_the_package_is_from(
