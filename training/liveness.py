@@ -12,9 +12,9 @@ from mlflow.entities import Run
 TAG: Final = "process"
 
 
-def tag() -> dict[str, str]:
-    """Return the tag that tells which process a run belongs to."""
-    return {TAG: json.dumps(_identity(os.getpid()), sort_keys=True)}
+def tag(pid: int | None = None) -> dict[str, str]:
+    """Return the tag that tells which process a run belongs to: this one, or the one given."""
+    return {TAG: json.dumps(_identity(os.getpid() if pid is None else pid), sort_keys=True)}
 
 
 def left_running(client: MlflowClient, experiment_id: str) -> list[Run]:
