@@ -127,9 +127,9 @@ def test_a_server_has_a_lock_for_this_machine(tmp_path: Path) -> None:
 def test_a_signal_waits_for_the_end_of_what_may_not_be_cut() -> None:
     code = """
 import signal, time
-from training.command import end_on_sigterm
+from training.command import prepare
 from training.interruption import deferred
-end_on_sigterm()
+prepare()
 with deferred():
     signal.raise_signal(signal.SIGTERM)
     print("done", flush=True)
@@ -147,3 +147,12 @@ def test_without_a_signal_the_handlers_are_as_before() -> None:
     with deferred():
         assert signal.getsignal(signal.SIGTERM) is not before[0]
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+@pytest.mark.parametrize("arguments", [[], ["3", "--back"]])
+def test_the_command_wants_a_version_or_the_way_back(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        promote.main(arguments)
+    assert capsys.readouterr().err.startswith("error: expected a version, as in make promote")

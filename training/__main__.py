@@ -7,7 +7,7 @@ from mlflow.exceptions import MlflowException
 
 from mlflow_model.model import NAME
 from training import log, promotion, registry
-from training.command import end_on_sigterm, parse
+from training.command import parse, prepare
 from training.dataset import DataError, read
 from training.evaluate import evaluate, split, table
 from training.fit import fit
@@ -20,13 +20,15 @@ from training.tripwires import TripwireError, check, check_data
 
 def main(arguments: list[str] | None = None) -> int:
     """Train once and return the exit status; a failure is one line on standard error."""
-    end_on_sigterm()
+    prepare()
     options = parse(arguments, Options, program="python -m training")
     try:
         train(options)
     except (DataError, RegistryError, TripwireError, MlflowException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

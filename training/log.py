@@ -39,15 +39,15 @@ def start_run() -> mlflow.ActiveRun:
     made = os.environ.get("MLFLOW_RUN_ID")
     if not made:
         mlflow.set_experiment(EXPERIMENT)
-        return mlflow.start_run(tags=liveness.tag())
+        return mlflow.start_run(tags=liveness.tag(), log_system_metrics=True)
     info = mlflow.get_run(made)
     if info.info.experiment_id != _DEFAULT_EXPERIMENT_ID:
-        return mlflow.start_run(run_id=made, tags=liveness.tag())
+        return mlflow.start_run(run_id=made, tags=liveness.tag(), log_system_metrics=True)
     del os.environ["MLFLOW_RUN_ID"]
     os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
     mlflow.set_experiment(EXPERIMENT)
     tags = {key: value for key, value in info.data.tags.items() if key.startswith(_KEPT_TAGS)}
-    run = mlflow.start_run(tags={**tags, **liveness.tag()})
+    run = mlflow.start_run(tags={**tags, **liveness.tag()}, log_system_metrics=True)
     note = f"The training is run {run.info.run_id} of the experiment {EXPERIMENT}."
     MlflowClient().set_tag(made, "mlflow.note.content", note)
     return run

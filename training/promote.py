@@ -1,22 +1,23 @@
 """A person's decision on the champion: the commands behind make promote and make rollback."""
 
-import argparse
 import sys
 
 from mlflow.exceptions import MlflowException
 
 from mlflow_model.model import NAME
 from training import registry
+from training.command import Parser
 from training.interruption import deferred
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Change the champion and return the exit status; a failure is one line on standard error."""
-    parser = argparse.ArgumentParser(prog="python -m training.promote", description=__doc__)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("version", nargs="?", help="the version that becomes the champion")
-    what.add_argument("--back", action="store_true", help="go back to the champion before")
+    parser = Parser(prog="python -m training.promote", description=__doc__)
+    parser.add_argument("version", nargs="?", help="the version that becomes the champion")
+    parser.add_argument("--back", action="store_true", help="go back to the champion before")
     given = parser.parse_args(arguments)
+    if (given.version is None) != given.back:
+        parser.error("expected a version, as in make promote VERSION=3, or --back alone")
     try:
         with registry.locked(), deferred():
             print(_roll_back() if given.back else _promote(given.version))

@@ -170,12 +170,12 @@ def clear_away(killed: set[str]) -> tuple[set[str], list[str]]:
     done, deleted = set(), []
     for each in versions():
         version, run_id = str(each.version), str(each.run_id)
-        if each.tags.get(PROMOTION) != PENDING:
-            continue
+        pending = each.tags.get(PROMOTION) == PENDING
         if version in aliases:
-            done.add(run_id)
-            _say(version, aliases[version])
-        elif run_id in killed or _has_ended(run_id):
+            done |= {run_id} & killed
+            if pending:
+                _say(version, aliases[version])
+        elif pending and (run_id in killed or _has_ended(run_id)):
             MlflowClient().delete_model_version(NAME, version)
             deleted.append(version)
     return done, deleted
