@@ -26,6 +26,7 @@ from training.evaluation import CANDIDATES, MODEL, Evaluation, Interval, Split
 from training.options import Measuring, Options
 
 EXPERIMENT: Final = "diabetes"
+_SAMPLE_EVERY_S: Final = 2
 _DEFAULT_EXPERIMENT_ID: Final = "0"
 _KEPT_TAGS: Final = ("mlflow.source.", "mlflow.project.", "mlflow.user", "mlflow.gitRepoURL")
 
@@ -36,6 +37,7 @@ def start_run() -> mlflow.ActiveRun:
     That is the run that ``mlflow run`` has made, unless nobody named an experiment and it lies in
     MLflow's Default one: then the training gets a run in `EXPERIMENT`, and a note is left there.
     """
+    mlflow.set_system_metrics_sampling_interval(_SAMPLE_EVERY_S)
     made = os.environ.get("MLFLOW_RUN_ID")
     if not made:
         mlflow.set_experiment(EXPERIMENT)
