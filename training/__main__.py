@@ -10,6 +10,7 @@ from training import log, promotion, registry
 from training.command import parse, prepare
 from training.dataset import DataError, read
 from training.evaluate import evaluate, split, table
+from training.evaluation import Evaluation
 from training.fit import fit
 from training.interruption import deferred
 from training.liveness import left_running
@@ -45,11 +46,16 @@ def train(options: Options) -> None:
         print(table(evaluation))
         log.log_figures(evaluation)
         check(evaluation)
-        log.log_held_out(evaluation)
-        promotion.log_out_of_fold(evaluation)
+        log_artifacts(evaluation)
         model = log.log_model(classifier, evaluation.threshold.value)
         outcome = promotion.register(model.model_uri, evaluation, tags=log.version_tags(run, data))
     print(f"run {run.info.run_id}: models:/{NAME}/{outcome.version} {outcome.said}")
+
+
+def log_artifacts(evaluation: Evaluation) -> None:
+    """Log what a reader, a served model and the next training look at: all before registering."""
+    log.log_held_out(evaluation)
+    promotion.log_out_of_fold(evaluation)
 
 
 def clear_away(run: ActiveRun) -> None:
