@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MLFLOW_TRACKING_URI ?= sqlite:///mlflow.db
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: help demo test lint lock feed publish train serve ui due image tag record bench soak clean
+.PHONY: help demo test lint lock feed publish train tune promote rollback serve ui due image tag record bench soak clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,6 +41,15 @@ publish: .venv/ready ## build mypreprocessing and publish it to the feed
 
 train: .venv/ready ## mlflow run: train, evaluate, log, register; ARGS='-P trees=300'
 	python -m feed run -- mlflow run . --env-manager uv --experiment-name diabetes $(ARGS)
+
+tune: .venv/ready ## choose the trees' parameters anew; ARGS='-P trials=200 -P minutes=30'
+	python -m feed run -- mlflow run . -e tune --env-manager uv --experiment-name diabetes $(ARGS)
+
+promote: .venv/ready ## make a registered version the champion; VERSION=3
+	python -m training.promote $(VERSION)
+
+rollback: .venv/ready ## make the version the champion that was before
+	python -m training.promote --back
 
 serve: .venv/ready ## the champion on 127.0.0.1:5000, as the container serves it
 	python -m mlflow_model.serve

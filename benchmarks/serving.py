@@ -235,7 +235,7 @@ def _train() -> Trained:
     rows = split(data, options)
     classifier = fit(data.records.iloc[rows.training], data.labels[rows.training], options)
     typed, dataframe = WORK / "typed", WORK / "dataframe"
-    save.save_model(typed, booster=classifier.get_booster(), threshold=options.threshold)
+    save.save_model(typed, booster=classifier.get_booster(), threshold=0.5)
     held_out = data.records.iloc[rows.held_out]
     _save_dataframe_model(dataframe, typed / "artifacts", held_out)
     return Trained(

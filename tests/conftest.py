@@ -1,6 +1,7 @@
 """The real surroundings that tests share: a feed, a trained model, a server, an engine."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -94,6 +95,19 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)  # the default experiment's artifacts are where it is made
         mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
     return folder / "mlflow.db"
+
+
+@pytest.fixture
+def client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path
+) -> mlflow.MlflowClient:
+    """An empty tracking database, and a user who runs the command by hand."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    return mlflow.MlflowClient()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The figures: what they are measured on, and that they are the textbook's."""
+"""What is measured of a training: on which rows, beside what, and that nothing leaks."""
 
 from dataclasses import replace
 
@@ -6,13 +6,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mypreprocessing import FEATURES
+from mypreprocessing import FEATURES, MEASUREMENTS
 from tests.conftest import ROOT
 from training import evaluate
+from training.candidates import PREDICT, out_of_fold
 from training.dataset import DataError, Dataset, read
-from training.evaluate import Spread
-from training.fit import fit, probabilities
+from training.evaluation import (
+    ARTICLE,
+    CANDIDATES,
+    LOGISTIC_REGRESSION,
+    MODEL,
+    Evaluation,
+    Interval,
+)
+from training.figures import figures
+from training.fit import fit
 from training.options import DATA, Options
+
+QUICK = Options(trees=10, repeats=2, folds=3)
 
 
 @pytest.fixture(scope="module")
@@ -47,58 +58,96 @@ def test_held_out_rows_of_one_label_are_an_error(data: Dataset) -> None:
         evaluate.split(rare, Options(test_size=0.005))
 
 
-def test_the_figures_are_the_textbooks() -> None:
-    labels = np.array([0, 0, 1, 1])
-    predicted = np.array([0.1, 0.6, 0.4, 0.9])
-    assert evaluate.figures(labels, predicted, threshold=0.5) == pytest.approx(
-        {
-            "auc": 3 / 4,
-            "average_precision": (1 + 2 / 3) / 2,
-            "accuracy": 2 / 4,
-            "brier": (0.1**2 + 0.6**2 + 0.6**2 + 0.1**2) / 4,
-            "log_loss": -np.log([0.9, 0.4, 0.4, 0.9]).mean(),
-        }
+@pytest.fixture(scope="module")
+def evaluation(data: Dataset) -> Evaluation:
+    return measure(data, QUICK)
+
+
+def measure(data: Dataset, options: Options, jobs: int = -1) -> Evaluation:
+    rows = evaluate.split(data, options)
+    classifier = fit(data.records.iloc[rows.training], data.labels[rows.training], options)
+    return evaluate.evaluate(data, rows, classifier, options, jobs=jobs)
+
+
+def test_every_candidate_predicts_every_row_in_every_repeat(evaluation: Evaluation) -> None:
+    assert evaluation.out_of_fold.keys() == CANDIDATES.keys() == evaluation.cross_validated.keys()
+    for predicted in evaluation.out_of_fold.values():
+        assert predicted.shape == (2, 768)
+        assert ((predicted > 0) & (predicted < 1)).all()
+        assert not np.array_equal(*predicted)
+    for name in CANDIDATES:
+        assert evaluation.cross_validated[name].keys() == evaluate.TITLES.keys()
+
+
+def test_the_number_of_jobs_changes_nothing(data: Dataset, evaluation: Evaluation) -> None:
+    one = measure(data, QUICK, jobs=1)
+    for name, predicted in evaluation.out_of_fold.items():
+        np.testing.assert_array_equal(one.out_of_fold[name], predicted)
+    assert one.cross_validated == evaluation.cross_validated
+    assert one.held_out_figures == evaluation.held_out_figures
+    assert one.threshold == evaluation.threshold
+
+
+def test_the_held_out_labels_have_no_part_in_the_threshold(
+    data: Dataset, evaluation: Evaluation
+) -> None:
+    labels = data.labels.copy()
+    held_out = evaluation.split.held_out
+    labels[held_out] = np.random.default_rng(1).permutation(labels[held_out])
+    changed = replace(data, labels=labels)
+    classifier = fit(
+        data.records.iloc[evaluation.split.training], labels[evaluation.split.training], QUICK
     )
+    again = evaluate.evaluate(changed, evaluation.split, classifier, QUICK)
+    assert again.threshold == evaluation.threshold
+    assert again.held_out_figures != evaluation.held_out_figures
 
 
-def test_a_probability_at_the_threshold_counts_as_1() -> None:
-    figures = evaluate.figures(np.array([0, 1]), np.array([0.3, 0.5]), threshold=0.5)
-    assert figures["accuracy"] == 1
+def test_the_contributions_of_a_row_add_up_to_its_margin(
+    data: Dataset, evaluation: Evaluation
+) -> None:
+    assert evaluation.contributions.shape == (768, len(FEATURES) + 1)
+    margins = evaluation.contributions.sum(axis=1)[evaluation.split.held_out]
+    np.testing.assert_allclose(1 / (1 + np.exp(-margins)), evaluation.held_out, atol=1e-5)
+    assert len(set(evaluation.contributions[:, -1])) == 1
+    assert len(data.labels) == 768
 
 
-def test_cross_validation_predicts_rows_that_the_model_has_not_seen(data: Dataset) -> None:
+def test_cross_validation_predicts_rows_that_the_models_have_not_seen(data: Dataset) -> None:
     """A label that nothing predicts: models that saw their rows would remember it."""
     shuffled = replace(data, labels=np.random.default_rng(0).permutation(data.labels))
-    options = Options(repeats=2, folds=5, depth=6, trees=50, min_child_weight=0)
-    assert evaluate.cross_validate(shuffled, options)["auc"].mean == pytest.approx(0.5, abs=0.06)
-    classifier = fit(shuffled.records, shuffled.labels, options)
-    remembered = probabilities(classifier, shuffled.records)
-    memory = evaluate.figures(shuffled.labels, remembered, 0.5)
-    assert memory["auc"] > 0.95
+    options = Options(repeats=1, folds=5)
+    unseen = out_of_fold(shuffled.records, shuffled.labels, options)
+    for predicted in unseen.values():
+        auc = figures(shuffled.labels, predicted[0], 0.5)["auc"]
+        assert auc == pytest.approx(0.5, abs=0.06)
+    seen = PREDICT[ARTICLE](shuffled.records, shuffled.labels, shuffled.records, options)
+    assert figures(shuffled.labels, seen, 0.5)["auc"] > 0.95
 
 
-def test_cross_validation_repeats_with_other_folds(data: Dataset) -> None:
-    spread = evaluate.cross_validate(data, Options(repeats=2, folds=3, trees=10))
-    assert spread.keys() == evaluate.TITLES.keys()
-    assert spread["auc"].sd > 0
-    again = evaluate.cross_validate(data, Options(repeats=2, folds=3, trees=10))
-    assert again == spread
+def test_the_articles_model_takes_a_zero_as_it_is_and_ours_as_missing(data: Dataset) -> None:
+    nulls = data.records.replace({name: {0: 1e-6} for name in MEASUREMENTS})
+    for name, told_apart in ((MODEL, True), (LOGISTIC_REGRESSION, True), (ARTICLE, False)):
+        zero, tiny = (
+            PREDICT[name](records, data.labels, records.head(99), QUICK)
+            for records in (data.records, nulls)
+        )
+        assert np.array_equal(zero, tiny) != told_apart
 
 
-def test_a_feature_that_is_the_label_is_found(data: Dataset) -> None:
-    leaking = Dataset(data.records.assign(glucose=100 + data.labels), data.labels, "")
-    assert evaluate.cross_validate(leaking, Options(repeats=1, folds=2, trees=5))["auc"].mean > 0.99
-
-
-def test_the_table_has_a_line_for_every_figure() -> None:
-    held_out = dict.fromkeys(evaluate.TITLES, 0.12345)
-    spread = dict.fromkeys(evaluate.TITLES, Spread(0.5, 0.25))
-    lines = evaluate.table(held_out, spread, rows=9, options=Options(repeats=3, folds=4)).split(
-        "\n"
+def test_the_table_has_a_line_for_every_figure(evaluation: Evaluation) -> None:
+    del evaluation.held_out_figures["ppv"]
+    lines = evaluate.table(evaluation).split("\n")
+    evaluation.held_out_figures["ppv"] = Interval(0, 0, 0)
+    assert lines[0] == (
+        "| | held out (154 rows) | this model, cross-validated (2 x 3) "
+        "| logistic regression, likewise | the article's model, likewise |"
     )
-    assert lines[0] == "| | held out (9 rows) | cross-validated (3 x 4) |"
-    assert lines[2] == "| AUC | 0.123 | 0.500 ± 0.250 |"
     assert len(lines) == 2 + len(evaluate.TITLES)
+    cells = lines[2].split(" | ")
+    auc = evaluation.cross_validated[MODEL]["auc"]
+    assert cells[2] == f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
+    assert lines[2 + list(evaluate.TITLES).index("ppv")].startswith("| PPV | not defined | ")
 
 
 def test_the_columns_of_the_data_are_the_features(data: Dataset) -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from xgboost import XGBClassifier
 
-from mypreprocessing import FEATURES, MEASUREMENTS
+from mypreprocessing import FEATURES, MEASUREMENTS, Patient
 from tests.conftest import ROOT
 from training.dataset import Dataset, read
-from training.fit import fit, probabilities
+from training.fit import RISING, fit, probabilities
 from training.options import DATA, Options
+
+QUANTILES = np.linspace(0, 1, 40)
 
 SAVE = """
 import sys
@@ -66,3 +69,29 @@ def test_probabilities_are_one_a_row_between_0_and_1(data: Dataset) -> None:
     assert ((predicted > 0) & (predicted < 1)).all()
     empty = probabilities(classifier, pd.DataFrame(columns=list(FEATURES)))
     assert empty.shape == (0,)
+
+
+@pytest.mark.parametrize("name", RISING)
+def test_more_of_a_rising_feature_never_lowers_the_risk(data: Dataset, name: str) -> None:
+    """On a grid over all that a patient may have, beside every record of the data."""
+    classifier = fit(data.records, data.labels, Options())
+    field = Patient.model_fields[name].metadata
+    least = max(next(rule.ge for rule in field if hasattr(rule, "ge")), 1e-3)  # a zero is missing
+    most = next(rule.le for rule in field if hasattr(rule, "le"))
+    seen = data.records[name][data.records[name] > 0]
+    grid = np.unique(np.concatenate([np.linspace(least, most, 60), seen.quantile(QUANTILES)]))
+    records = data.records.astype("float64").sample(100, random_state=1)
+    predicted = np.stack(
+        [probabilities(classifier, records.assign(**{name: value})) for value in grid]
+    )
+    assert (np.diff(predicted, axis=0) >= 0).all()
+    assert (predicted[-1] > predicted[0]).any()
+
+
+def test_without_the_constraints_more_of_them_does_lower_the_risk_somewhere(data: Dataset) -> None:
+    """So that the test above can fail."""
+    free = XGBClassifier(n_estimators=150, max_depth=2, n_jobs=1).fit(data.records, data.labels)
+    glucose = np.linspace(44, 199, 60)
+    rows = [data.records.head(50).assign(glucose=value) for value in glucose]
+    predicted = np.stack([free.predict_proba(each)[:, 1] for each in rows])
+    assert (np.diff(predicted, axis=0) < 0).any()

@@ -8,22 +8,28 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from training.__main__ import main, parse
-from training.options import Options
+from training.__main__ import main
+from training.command import parse
+from training.options import Measuring, Options
+from training.tune import Settings
 
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text(encoding="utf-8"))
-MAIN = PROJECT["entry_points"]["main"]
+POINTS = [("main", Options), ("tune", Settings)]
 
 
-def test_mlproject_offers_every_option_with_its_default() -> None:
-    offered = {name: spec["default"] for name, spec in MAIN["parameters"].items()}
-    assert Options.model_validate(offered) == Options()
-    assert offered.keys() == Options.model_fields.keys()
+@pytest.mark.parametrize(("point", "kind"), POINTS)
+def test_mlproject_offers_every_option_with_its_default(point: str, kind: type[Measuring]) -> None:
+    parameters = PROJECT["entry_points"][point]["parameters"]
+    offered = {name: spec["default"] for name, spec in parameters.items()}
+    assert kind.model_validate(offered) == kind()
+    assert offered.keys() == kind.model_fields.keys()
 
 
-def test_mlproject_hands_every_option_over() -> None:
-    handed = re.findall(r"--([a-z-]+) \{(\w+)\}", MAIN["command"])
-    assert {flag.replace("-", "_") for flag, _ in handed} == Options.model_fields.keys()
+@pytest.mark.parametrize(("point", "kind"), POINTS)
+def test_mlproject_hands_every_option_over(point: str, kind: type[Measuring]) -> None:
+    command = PROJECT["entry_points"][point]["command"]
+    handed = re.findall(r"--([a-z-]+) \{(\w+)\}", command)
+    assert {flag.replace("-", "_") for flag, _ in handed} == kind.model_fields.keys()
     assert all(flag.replace("-", "_") == name for flag, name in handed)
 
 
@@ -33,7 +39,8 @@ def test_the_environment_of_mlproject_is_the_lock() -> None:
 
 
 def test_the_options_are_read() -> None:
-    options = parse(["--trees", "12", "--learning-rate", "0.5", "--data", "x.csv"])
+    given = ["--trees", "12", "--learning-rate", "0.5", "--data", "x.csv"]
+    options = parse(given, Options, program="train")
     assert options == Options(trees=12, learning_rate=0.5, data=Path("x.csv"))
 
 
@@ -42,6 +49,10 @@ def test_the_options_are_read() -> None:
     [
         (["--trees", "0"], "--trees: Input should be greater than or equal to 1, got '0'"),
         (["--threshold", "1"], "--threshold: Input should be less than 1, got '1'"),
+        (
+            ["--threshold-rule", "best"],
+            "--threshold-rule: .* or 'youden', got 'best'",
+        ),
         (["--learning-rate", "fast"], "--learning-rate: Input should be a valid number.*'fast'"),
         (["--folds", "2.5"], "--folds: Input should be a valid integer"),
         (["--nonsense", "1"], "unrecognized arguments: --nonsense"),

@@ -1,71 +1,75 @@
 """The command that MLproject's entry point runs."""
 
-import argparse
-import signal
 import sys
-from typing import NoReturn
 
+from mlflow import ActiveRun, MlflowClient
 from mlflow.exceptions import MlflowException
-from pydantic import ValidationError
 
-from training import evaluate, log
+from mlflow_model.model import NAME
+from training import log, promotion, registry
+from training.command import parse, prepare
 from training.dataset import DataError, read
-from training.fit import fit, probabilities
+from training.evaluate import evaluate, split, table
+from training.evaluation import Evaluation
+from training.fit import fit
+from training.interruption import deferred
+from training.liveness import left_running
 from training.options import Options
+from training.registry import RegistryError
+from training.tripwires import TripwireError, check, check_data
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Train once and return the exit status; a failure is one line on standard error."""
-    signal.signal(signal.SIGTERM, _leave)  # the run that is under way ends as failed
+    prepare()
+    options = parse(arguments, Options, program="python -m training")
     try:
-        train(parse(arguments))
-    except (DataError, MlflowException) as error:
+        train(options)
+    except (DataError, RegistryError, TripwireError, MlflowException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
 def train(options: Options) -> None:
     """Read, fit, evaluate, log and register, and print the figures."""
     data = read(options.data)
-    rows = evaluate.split(data, options)
+    check_data(data)
+    rows = split(data, options)
     with log.start_run() as run:
+        clear_away(run)
         log.log_provenance(run, data, rows, options)
         classifier = fit(data.records.iloc[rows.training], data.labels[rows.training], options)
-        predicted = probabilities(classifier, data.records.iloc[rows.held_out])
-        held_out = evaluate.figures(data.labels[rows.held_out], predicted, options.threshold)
-        cross_validated = evaluate.cross_validate(data, options)
-        log.log_figures(held_out, cross_validated)
-        log.log_held_out(data, rows, predicted.tolist())
-        version, new = log.register(log.log_model(classifier, options))
-    print(evaluate.table(held_out, cross_validated, rows=len(rows.held_out), options=options))
-    came = f"is the {log.CHAMPION}" if new else f"is this very model and stays the {log.CHAMPION}"
-    print(f"run {run.info.run_id}: models:/diabetes/{version} {came}")
+        evaluation = evaluate(data, rows, classifier, options)
+        print(table(evaluation))
+        log.log_figures(evaluation)
+        check(evaluation)
+        log_artifacts(evaluation)
+        model = log.log_model(classifier, evaluation.threshold.value)
+        outcome = promotion.register(model.model_uri, evaluation, tags=log.version_tags(run, data))
+    print(f"run {run.info.run_id}: models:/{NAME}/{outcome.version} {outcome.said}")
 
 
-def parse(arguments: list[str] | None) -> Options:
-    """Return the options of a command line, or end the program with one line on what is wrong."""
-    parser = _Parser(prog="python -m training", description=main.__doc__)
-    for name, field in Options.model_fields.items():
-        flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, default=field.default, help=f"{field.description} (%(default)s)")
-    given = vars(parser.parse_args(arguments))
-    try:
-        return Options.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        flag = str(first["loc"][0]).replace("_", "-")
-        parser.error(f"--{flag}: {first['msg']}, got {first['input']!r}")
+def log_artifacts(evaluation: Evaluation) -> None:
+    """Log what a reader, a served model and the next training look at: all before registering."""
+    log.log_held_out(evaluation)
+    promotion.log_out_of_fold(evaluation)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """End with one line, without the usage."""
-        self.exit(2, f"error: {message}\n")
-
-
-def _leave(number: int, _: object) -> None:
-    raise SystemExit(128 + number)
+def clear_away(run: ActiveRun) -> None:
+    """Finish or undo what trainings have left that were killed outright on this machine."""
+    client = MlflowClient()
+    with registry.locked(), deferred():
+        left = {each.info.run_id for each in left_running(client, run.info.experiment_id)}
+        done, deleted = registry.clear_away(left)
+        for run_id in left:
+            client.set_terminated(run_id, "FINISHED" if run_id in done else "KILLED")
+    for run_id in left - done:
+        print(f"run {run_id} was left by a process that is gone: it is KILLED now")
+    for version in deleted:
+        print(f"models:/{NAME}/{version} was registered by half: it is deleted")
 
 
 if __name__ == "__main__":

@@ -1,33 +1,32 @@
-"""Log a training to MLflow, and register its model as the champion."""
+"""Log a training to MLflow: what it is made from, its figures and its model."""
 
 import importlib.metadata
 import json
 import os
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import mlflow
-import mlflow.artifacts
+import numpy as np
+import numpy.typing as npt
 from mlflow import MlflowClient
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined] # made on import
 from mlflow.environment_variables import MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING
 from mlflow.models import Model
-from mlflow.models.model import MLMODEL_FILE_NAME, ModelInfo
+from mlflow.models.model import ModelInfo
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 from xgboost import XGBClassifier
 
 from mlflow_model import save
-from mlflow_model.container import MANIFEST
 from mlflow_model.model import NAME, installed_package
+from training import liveness
 from training.dataset import LABEL, Dataset
-from training.evaluate import Split, Spread
-from training.options import Options
+from training.evaluation import CANDIDATES, MODEL, Evaluation, Interval, Split
+from training.options import Measuring, Options
 
 EXPERIMENT: Final = "diabetes"
-CHAMPION: Final = "champion"
+_SAMPLE_EVERY_S: Final = 2
 _DEFAULT_EXPERIMENT_ID: Final = "0"
 _KEPT_TAGS: Final = ("mlflow.source.", "mlflow.project.", "mlflow.user", "mlflow.gitRepoURL")
 
@@ -38,18 +37,19 @@ def start_run() -> mlflow.ActiveRun:
     That is the run that ``mlflow run`` has made, unless nobody named an experiment and it lies in
     MLflow's Default one: then the training gets a run in `EXPERIMENT`, and a note is left there.
     """
+    mlflow.set_system_metrics_sampling_interval(_SAMPLE_EVERY_S)
     made = os.environ.get("MLFLOW_RUN_ID")
     if not made:
         mlflow.set_experiment(EXPERIMENT)
-        return mlflow.start_run()
+        return mlflow.start_run(tags=liveness.tag(), log_system_metrics=True)
     info = mlflow.get_run(made)
     if info.info.experiment_id != _DEFAULT_EXPERIMENT_ID:
-        return mlflow.start_run(run_id=made)
+        return mlflow.start_run(run_id=made, tags=liveness.tag(), log_system_metrics=True)
     del os.environ["MLFLOW_RUN_ID"]
     os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
     mlflow.set_experiment(EXPERIMENT)
     tags = {key: value for key, value in info.data.tags.items() if key.startswith(_KEPT_TAGS)}
-    run = mlflow.start_run(tags=tags)
+    run = mlflow.start_run(tags={**tags, **liveness.tag()}, log_system_metrics=True)
     note = f"The training is run {run.info.run_id} of the experiment {EXPERIMENT}."
     MlflowClient().set_tag(made, "mlflow.note.content", note)
     return run
@@ -57,12 +57,11 @@ def start_run() -> mlflow.ActiveRun:
 
 def log_provenance(run: mlflow.ActiveRun, data: Dataset, split: Split, options: Options) -> None:
     """Log what the training is made from: parameters, data, and the private package."""
-    parameters = options.model_dump(mode="json").items()
-    # mlflow run has logged those that it was given.
-    mlflow.log_params({key: value for key, value in parameters if key not in run.data.params})
+    _log_params(run, options)
     package = installed_package()
     mlflow.set_tags(
         {
+            "step": "training",
             "data.sha256": data.sha256,
             "mypreprocessing.version": package["version"],
             "mypreprocessing.installed_from": installed_from(),
@@ -70,36 +69,73 @@ def log_provenance(run: mlflow.ActiveRun, data: Dataset, split: Split, options: 
     )
     mlflow.log_dict(dict(package), "mypreprocessing.json")
     for context, rows in (("training", split.training), ("held-out", split.held_out)):
-        frame = data.records.iloc[rows].assign(**{LABEL: data.labels[rows]}).astype("float64")
-        source = LocalArtifactDatasetSource(str(options.data))
-        mlflow.log_input(
-            from_pandas(frame, source=source, name=f"pima {context}", targets=LABEL),
-            context=context,
-        )
+        _log_rows(data, rows, options.data, context)
 
 
-def log_figures(held_out: Mapping[str, float], cross_validated: Mapping[str, Spread]) -> None:
-    """Log the figures as metrics: ``held_out/…``, ``cv/…`` and, for the spread, ``cv/…_sd``."""
-    mlflow.log_metrics(
+def log_tuning(
+    run: mlflow.ActiveRun, data: Dataset, split: Split, settings: Measuring, study: str
+) -> None:
+    """Log what a tuning is made from: its parameters, the rows that it sees, and its study."""
+    _log_params(run, settings)
+    mlflow.set_tags({"step": "tuning", "data.sha256": data.sha256, "study": study})
+    _log_rows(data, split.training, settings.data, "training")
+
+
+def _log_params(run: mlflow.ActiveRun, options: Measuring) -> None:
+    """Log those that mlflow run has not logged: those that it was not given."""
+    parameters = options.model_dump(mode="json").items()
+    mlflow.log_params({key: value for key, value in parameters if key not in run.data.params})
+
+
+def _log_rows(data: Dataset, rows: npt.NDArray[np.intp], path: Path, context: str) -> None:
+    frame = data.records.iloc[rows].assign(**{LABEL: data.labels[rows]}).astype("float64")
+    source = LocalArtifactDatasetSource(str(path))
+    dataset = from_pandas(frame, source=source, name=f"pima {context}", targets=LABEL)
+    mlflow.log_input(dataset, context=context)
+
+
+def log_figures(evaluation: Evaluation) -> None:
+    """Log the figures as metrics, and the threshold.
+
+    ``held_out/…`` and ``cv/…`` are the model's, ``cv_logistic_regression/…`` and ``cv_article/…``
+    those beside it; ``…_low`` and ``…_high`` are the ends of the interval.
+    """
+    figures = {
+        "held_out": evaluation.held_out_figures,
+        **{
+            "cv" if name == MODEL else f"cv_{name}": evaluation.cross_validated[name]
+            for name in CANDIDATES
+        },
+    }
+    metrics = {"threshold": evaluation.threshold.value}
+    for group, intervals in figures.items():
+        for name, interval in intervals.items():
+            metrics |= _metrics(f"{group}/{name}", interval)
+    mlflow.log_metrics(metrics)
+    mlflow.set_tags(
         {
-            **{f"held_out/{name}": value for name, value in held_out.items()},
-            **{f"cv/{name}": spread.mean for name, spread in cross_validated.items()},
-            **{f"cv/{name}_sd": spread.sd for name, spread in cross_validated.items()},
+            "threshold.rule": evaluation.threshold.rule,
+            "threshold.reason": evaluation.threshold.reason,
         }
     )
 
 
-def log_held_out(data: Dataset, split: Split, predicted: list[float]) -> None:
+def _metrics(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def log_held_out(evaluation: Evaluation) -> None:
     """Log the held-out rows with their predicted probabilities as ``held_out.json``.
 
     It is what a served model is compared with. It holds patients' records and stays with the run.
     """
-    rows = data.records.iloc[split.held_out]
+    rows = evaluation.data.records.iloc[evaluation.split.held_out]
     inputs = json.loads(rows.to_json(orient="records", double_precision=15))
+    predicted = evaluation.held_out.tolist()
     mlflow.log_dict({"inputs": inputs, "probabilities": predicted}, "held_out.json")
 
 
-def log_model(classifier: XGBClassifier, options: Options) -> ModelInfo:
+def log_model(classifier: XGBClassifier, threshold: float) -> ModelInfo:
     """Log the pyfunc that serves a classifier, with the package and the commit behind it."""
     flavor: Any = save
     # It would rewrite a file of the model after the manifest was made.
@@ -110,27 +146,17 @@ def log_model(classifier: XGBClassifier, options: Options) -> ModelInfo:
         flavor=flavor,
         metadata=_metadata(),
         booster=classifier.get_booster(),
-        threshold=options.threshold,
+        threshold=threshold,
     )
     return logged
 
 
-def register(model: ModelInfo) -> tuple[str, bool]:
-    """Register a logged model as the new champion, unless the champion is this very model.
-
-    Training is deterministic, so the same commit, data and parameters give the same bytes.
-
-    Returns
-    -------
-    str, bool
-        The version of the champion, and whether it is a new one.
-    """
-    champion = _champion()
-    if champion and _contents(f"models:/{NAME}/{champion}") == _contents(model.model_uri):
-        return champion, False
-    version = mlflow.register_model(model.model_uri, NAME).version
-    MlflowClient().set_registered_model_alias(NAME, CHAMPION, version)
-    return str(version), True
+def version_tags(run: mlflow.ActiveRun, data: Dataset) -> dict[str, str]:
+    """Return the tags that tell one version of the registered model from another."""
+    tags = mlflow.get_run(run.info.run_id).data.tags
+    commit = {"git.commit": tags[MLFLOW_GIT_COMMIT]} if MLFLOW_GIT_COMMIT in tags else {}
+    package = {"mypreprocessing.version": installed_package()["version"]}
+    return {"data.sha256": data.sha256, **package, **commit}
 
 
 def installed_from() -> str:
@@ -139,21 +165,6 @@ def installed_from() -> str:
     if direct is None:
         return "index"
     return "editable sources" if json.loads(direct).get("dir_info", {}).get("editable") else "file"
-
-
-def _champion() -> str | None:
-    found = MlflowClient().search_registered_models(filter_string=f"name='{NAME}'")
-    return next(
-        (str(model.aliases[CHAMPION]) for model in found if CHAMPION in model.aliases), None
-    )
-
-
-def _contents(uri: str) -> dict[str, str]:
-    """Return the hashes of a model's files, but of the one that says when it was made."""
-    with tempfile.TemporaryDirectory() as folder:
-        model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-        found: dict[str, str] = json.loads((model / MANIFEST).read_text(encoding="utf-8"))
-    return {name: digest for name, digest in found.items() if name != MLMODEL_FILE_NAME}
 
 
 def _metadata() -> dict[str, str]:

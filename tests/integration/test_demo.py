@@ -9,6 +9,7 @@ import sys
 import uuid
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from tests.conftest import ROOT, Feed, Trained, clean_environ
@@ -79,7 +80,7 @@ def test_without_a_credential_the_demo_uses_a_feed_of_its_own_and_can_be_repeate
         status, output = demo(checkout, environ)
         assert status == 0, output
         assert published in output
-        assert_predicted(output)
+        assert_predicted(output, checkout)
     password = (checkout / ".feed" / "password").read_text(encoding="utf-8")
     assert password not in output
     assert (checkout / "mlflow.db").exists()
@@ -98,7 +99,7 @@ def test_with_a_credential_the_demo_uses_that_feed(
     assert f"on {feed.index.url}" in output
     assert feed.index.password not in output
     assert not (checkout / ".feed").exists()
-    assert_predicted(output)
+    assert_predicted(output, checkout)
     (feed.local.home / "pip.conf").unlink()
 
 
@@ -111,9 +112,12 @@ def test_a_bad_credential_ends_the_demo_with_one_line(checkout: Path) -> None:
     assert "s3cret" not in output
 
 
-def assert_predicted(output: str) -> None:
+def assert_predicted(output: str, checkout: Path) -> None:
     answers = re.findall(r'^\{"predictions": .*\}$', output, re.MULTILINE)
     assert len(answers) == 1
     (prediction,) = json.loads(answers[0])["predictions"]
-    assert prediction["pred"] == int(prediction["probability"] >= 0.5)
+    client = mlflow.MlflowClient(f"sqlite:///{checkout}/mlflow.db")
+    version = client.get_model_version_by_alias("diabetes", "champion")
+    threshold = client.get_run(str(version.run_id)).data.metrics["threshold"]
+    assert prediction["pred"] == int(prediction["probability"] >= threshold)
     assert "What to do next" in output

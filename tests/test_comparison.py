@@ -1,0 +1,111 @@
+"""The comparison with the champion: the test's formula, its margins, and the groups."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.conftest import ROOT
+from training.candidates import folds
+from training.comparison import GROUP_MARGIN, MARGIN, compare
+from training.dataset import Dataset, read
+from training.evaluate import split
+from training.evaluation import MODEL, Evaluation, Floats, Threshold
+from training.options import DATA, Options
+
+OPTIONS = Options(folds=5, repeats=3)
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return read(ROOT / DATA)
+
+
+def predictions(data: Dataset, *, noise: float = 1.0, seed: int = 0) -> Floats:
+    """Made-up probabilities: a logit of the label, with some noise, for each repeat."""
+    rng = np.random.default_rng(seed)
+    logits = 2.4 * data.labels - 1.7 + rng.normal(0, noise, (OPTIONS.repeats, len(data.labels)))
+    return 1 / (1 + np.exp(-logits))
+
+
+def evaluation(data: Dataset, predicted: Floats) -> Evaluation:
+    return Evaluation(
+        data=data,
+        split=split(data, OPTIONS),
+        options=OPTIONS,
+        threshold=Threshold(0.5, "fixed", ""),
+        out_of_fold={MODEL: predicted},
+        held_out=predicted[0],
+        cross_validated={},
+        held_out_figures={},
+        groups=[],
+        contributions=np.empty((0, 9)),
+    )
+
+
+def test_the_test_is_nadeau_and_bengios(data: Dataset) -> None:
+    new, old = predictions(data), predictions(data, seed=1)
+    found = compare(evaluation(data, new), old, champion="4", how="so")
+
+    def losses(predicted: Floats, repeat: int, rows: np.ndarray) -> float:
+        likely = np.where(
+            data.labels[rows] == 1, predicted[repeat, rows], 1 - predicted[repeat, rows]
+        )
+        return float(-np.log(likely).mean())
+
+    differences = [
+        losses(new, repeat, rows) - losses(old, repeat, rows)
+        for repeat, _, rows in folds(data.labels, OPTIONS)
+    ]
+    assert len(differences) == 15
+    variance = np.var(differences, ddof=1) * (1 / 15 + 1 / 4)
+    assert found.difference == pytest.approx(np.mean(differences))
+    assert found.worst == pytest.approx(
+        np.mean(differences) + stats.t(14).ppf(0.95) * np.sqrt(variance), rel=1e-3
+    )
+    assert found.p_value == pytest.approx(
+        stats.t(14).cdf((np.mean(differences) - MARGIN) / np.sqrt(variance)), rel=1e-2
+    )
+
+
+def test_the_same_predictions_have_nothing_against_them(data: Dataset) -> None:
+    same = predictions(data)
+    found = compare(evaluation(data, same), same, champion="1", how="so")
+    assert (found.difference, found.worst) == (0, 0)
+    assert found.reasons == []
+
+
+def test_a_clearly_better_model_has_nothing_against_it_and_the_champion_beside_it_has(
+    data: Dataset,
+) -> None:
+    good, bad = predictions(data, noise=0.2), predictions(data, noise=2)
+    assert compare(evaluation(data, good), bad, champion="1", how="so").reasons == []
+    (reason, *_) = compare(evaluation(data, bad), good, champion="7", how="so").reasons
+    assert reason.startswith("its log loss is +0.")
+    assert "beside version 7's" in reason
+
+
+def test_a_group_that_got_much_worse_counts_though_all_together_got_better(data: Dataset) -> None:
+    old = predictions(data)
+    new = np.clip(old + np.where(data.labels == 1, 0.05, -0.05), 0.02, 0.98)
+    fifties = data.records["age"].between(51, 60).to_numpy()
+    new[:, fifties] = 1 - new[:, fifties]
+    found = compare(evaluation(data, new), old, champion="1", how="so")
+    assert found.groups["age: 51 to 60"] > GROUP_MARGIN
+    assert any("the group age: 51 to 60 it is +" in reason for reason in found.reasons)
+
+
+def test_small_groups_do_not_count(data: Dataset) -> None:
+    found = compare(evaluation(data, predictions(data)), predictions(data), champion="1", how="so")
+    assert "age: over 60" not in found.groups
+    assert found.groups.keys() >= {"age: 21 to 30", "missing: 0 missing"}
+
+
+def test_the_report_has_the_margins_and_the_reasons(data: Dataset) -> None:
+    found = compare(evaluation(data, predictions(data)), predictions(data), champion="3", how="so")
+    report = found.report()
+    assert report["margin"] == MARGIN
+    assert report["group_margin"] == GROUP_MARGIN
+    assert report["reasons_against"] == found.reasons == []
+    assert replace(found, worst=1.0).report()["reasons_against"]

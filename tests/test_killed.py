@@ -1,0 +1,167 @@
+"""Trainings that are ended in the middle, and two at once: the registry is whole each time."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tests.conftest import ROOT, clean_environ
+from training import __main__ as command
+from training import registry
+from training.options import DATA
+
+QUICK = ["--data", str(ROOT / DATA), "--trees", "5", "--folds", "2", "--repeats", "1"]
+OTHER = [*QUICK, "--trees", "6"]
+
+# Runs a training that gets a signal as it comes to a function, or as it leaves it.
+AT = """
+import os, sys, importlib
+from training.__main__ import main
+module, name, when, number, *arguments = sys.argv[1:]
+module = importlib.import_module(module)
+real = getattr(module, name)
+def stopped(*given, **named):
+    if when == "before":
+        os.kill(os.getpid(), int(number))
+    result = real(*given, **named)
+    if when == "after":
+        os.kill(os.getpid(), int(number))
+    return result
+setattr(module, name, stopped)
+sys.exit(main(arguments))
+"""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A tracking database in which version 1 is the champion."""
+
+    folder: Path
+
+    @property
+    def uri(self) -> str:
+        return f"sqlite:///{self.folder}/mlflow.db"
+
+    @property
+    def client(self) -> mlflow.MlflowClient:
+        return mlflow.MlflowClient(self.uri)
+
+    def statuses(self) -> list[str]:
+        """Of the runs, the oldest first."""
+        experiment = self.client.get_experiment_by_name("diabetes")
+        assert experiment is not None
+        runs = self.client.search_runs([experiment.experiment_id], order_by=["start_time"])
+        return [run.info.status for run in runs]
+
+    def aliases(self) -> dict[str, str]:
+        found = self.client.get_registered_model("diabetes").aliases
+        return {alias: str(version) for alias, version in found.items()}
+
+    def versions(self) -> list[str]:
+        found = self.client.search_model_versions("name='diabetes'")
+        return sorted(str(version.version) for version in found)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env={**clean_environ(), "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": self.uri},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def train_here(self, arguments: list[str]) -> None:
+        mlflow.set_tracking_uri(self.uri)
+        assert command.main(arguments) == 0
+
+
+@pytest.fixture(scope="module")
+def with_champion(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Store:
+    store = Store(tmp_path_factory.mktemp("champion"))
+    shutil.copy(empty_database, store.folder / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(store.folder)
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        store.train_here(QUICK)
+    return store
+
+
+@pytest.fixture
+def store(with_champion: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    shutil.copy(with_champion.folder / "mlflow.db", tmp_path)
+    return Store(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "number", "left"),
+    [
+        ("training.__main__", "evaluate", signal.SIGINT, "FAILED"),
+        ("training.log", "log_model", signal.SIGTERM, "FAILED"),
+        ("training.registry", "make_champion", signal.SIGKILL, "RUNNING"),
+    ],
+)
+def test_a_training_that_is_ended_leaves_the_aliases_and_another_clears_away(
+    store: Store, module: str, name: str, number: int, left: str
+) -> None:
+    with store.start("-c", AT, module, name, "before", str(int(number)), *OTHER) as process:
+        output = process.communicate()[0]
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), output
+    assert "Traceback" not in output
+    assert store.statuses() == ["FINISHED", left]
+    assert store.aliases() == {"champion": "1"}
+    store.train_here(OTHER)
+    ended = "KILLED" if left == "RUNNING" else left
+    assert store.statuses() == ["FINISHED", ended, "FINISHED"]
+    half = name == "make_champion"
+    assert store.versions() == (["1", "3"] if half else ["1", "2"])
+    assert store.aliases() == {"champion": store.versions()[-1]}
+
+
+@pytest.mark.parametrize(
+    ("name", "when", "number", "left"),
+    [
+        ("add", "before", signal.SIGTERM, "FINISHED"),
+        ("make_champion", "after", signal.SIGKILL, "RUNNING"),
+    ],
+)
+def test_a_training_that_has_decided_is_finished(
+    store: Store, name: str, when: str, number: int, left: str
+) -> None:
+    """A signal waits; after a kill the next training completes the bookkeeping."""
+    with store.start(
+        "-c", AT, "training.registry", name, when, str(int(number)), *OTHER
+    ) as process:
+        output = process.communicate()[0]
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), output
+    assert store.statuses() == ["FINISHED", left]
+    assert store.aliases() == {"champion": "2"}
+    store.train_here(OTHER)
+    assert store.statuses() == ["FINISHED"] * 3
+    assert store.versions() == ["1", "2"]
+    assert store.aliases() == {"champion": "2"}
+
+
+def test_two_trainings_at_once_both_end_well_and_the_history_is_whole(store: Store) -> None:
+    trainings = [store.start("-m", "training", *QUICK, "--trees", trees) for trees in ("6", "7")]
+    outputs = [each.communicate()[0] for each in trainings]
+    assert [each.returncode for each in trainings] == [0, 0], outputs
+    assert store.versions() == ["1", "2", "3"]
+    mlflow.set_tracking_uri(store.uri)
+    champion = registry.champion()
+    assert champion is not None
+    said = [output.splitlines()[-1] for output in outputs]
+    assert sum(f"models:/diabetes/{champion} is the champion" in line for line in said) == 1
+    gone_back = []
+    for version in store.client.get_registered_model("diabetes").tags["champions"].split()[1:]:
+        gone_back.append(version)
+        registry.roll_back()
+    assert gone_back[-1] == champion
+    assert registry.champion() == "1"

@@ -1,0 +1,49 @@
+"""What the commands of training share: options from the command line, and how a signal ends."""
+
+import argparse
+import os
+import signal
+import sys
+from typing import NoReturn, TypeVar
+
+from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
+from pydantic import BaseModel, ValidationError
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def parse(arguments: list[str] | None, kind: type[Settings], *, program: str) -> Settings:
+    """Return the options of a command line, or end the program with one line on what is wrong."""
+    parser = Parser(prog=program, description=kind.__doc__)
+    for name, field in kind.model_fields.items():
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, default=field.default, help=f"{field.description} (%(default)s)")
+    given = vars(parser.parse_args(arguments))
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        flag = str(first["loc"][0]).replace("_", "-")
+        parser.error(f"--{flag}: {first['msg']}, got {first['input']!r}")
+
+
+def prepare() -> None:
+    """Let SIGTERM end the process like an exception, so that its run is closed as failed.
+
+    And keep MLflow's progress bars off where nobody looks, such as in CI.
+    """
+    signal.signal(signal.SIGTERM, _leave)
+    if not sys.stderr.isatty():
+        os.environ.setdefault(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.name, "false")
+
+
+def _leave(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with the line, and status 2."""
+        self.exit(2, f"error: {message}\n")
