@@ -22,15 +22,22 @@ from mlflow_model.save import REQUIREMENTS
 from mypreprocessing import FEATURES, MEASUREMENTS, preprocess
 from training import evaluate
 from training.dataset import Dataset
-from training.evaluation import CANDIDATES, MODEL, Evaluation, Group, Interval
+from training.evaluation import CANDIDATES, Evaluation, Group, Interval
 from training.pictures import contributions, style
-from training.pictures.calibration import calibration_title
+from training.pictures.calibration import calibration_title, errors
 from training.pictures.decisions import confusion_title, decision_title
 from training.templates import fill
 
 PIMA: Final = "c2e22ef40dba75987df000a8c2d936d8db725510f96a81855fe7b9bc810438ce"
 """The SHA-256 of the data that the card can tell the origin of."""
 
+DESCRIPTION: Final = 5000
+"""How many characters a description in the registry may have."""
+
+DISPENSABLE: Final = ("Where it comes from", "Are the risks right", "For whom")
+"""The sections that a description can do without, the first first."""
+
+_ELSEWHERE: Final = "\n\nIn the run's card.md, not here: "
 _UNKNOWN: Final = "not known"
 _BY_GROUP: Final = ("auc", "brier", "sensitivity", "specificity")
 
@@ -90,12 +97,42 @@ def card(evaluation: Evaluation, origin: Provenance) -> str:
         "missing": _missing(evaluation.data),
         "figures": evaluate.table(evaluation),
         "groups": _groups(evaluation.groups),
-        "calibration": calibration_title(evaluation),
+        "calibration": _calibration(evaluation),
         "decision": decision_title(evaluation),
         "confusion": confusion_title(evaluation),
         "threshold": asdict(evaluation.threshold),
     }
     return fill("card.md", values)
+
+
+def description(text: str, most: int = DESCRIPTION) -> str:
+    """Return a card as a registered version's description: without a section or two if it is long.
+
+    What is left out is named. The registry's column has no room for more than `DESCRIPTION`
+    characters, and some databases refuse what is longer.
+
+    Examples
+    --------
+    >>> whole = "# Card" + "".join(f"\n\n## {title}\n\nlong" for title in DISPENSABLE)
+    >>> print(description(whole, most=120))
+    # Card
+    <BLANKLINE>
+    ## Are the risks right
+    <BLANKLINE>
+    long
+    <BLANKLINE>
+    In the run's card.md, not here: Where it comes from.
+    """
+    left_out: list[str] = []
+    for title in DISPENSABLE:
+        if len(text) <= most:
+            break
+        text = re.sub(
+            rf"\n\n## {title}\n.*?(?=\n\n## |\n\nIn the run|\Z)", "", text, flags=re.DOTALL
+        )
+        left_out.append(title)
+        text = f"{text.partition(_ELSEWHERE)[0]}{_ELSEWHERE}{', '.join(left_out)}."
+    return text
 
 
 def html(markdown: str, title: str) -> str:
@@ -150,6 +187,20 @@ def _missing(data: Dataset) -> list[str]:
     absent = np.isnan(preprocess(data.records)).sum(axis=0)
     counts = dict(zip(FEATURES, absent, strict=True))
     return [f"{style.feature_name(name)} {counts[name]}" for name in MEASUREMENTS]
+
+
+def _calibration(evaluation: Evaluation) -> str:
+    """Return how far the predicted risks are off, beside the others', and on the whole."""
+    others = (
+        f"{CANDIDATES[name][:1].lower()}{CANDIDATES[name][1:]}: {points:.1f}"
+        for name, points in errors(evaluation).items()
+        if name != MODEL
+    )
+    return (
+        f"{calibration_title(evaluation)} ({'; '.join(others)}). On the whole it predicts "
+        f"{evaluation.out_of_fold[MODEL].mean():.1%}, and {evaluation.data.labels.mean():.1%} have "
+        "diabetes."
+    )
 
 
 def _groups(groups: list[Group]) -> str:

@@ -6,7 +6,7 @@ from matplotlib.container import Container
 from matplotlib.figure import Figure
 
 from training import curves
-from training.evaluation import ARTICLE, LOGISTIC_REGRESSION, MODEL, Evaluation
+from training.evaluation import ARTICLE, CANDIDATES, LOGISTIC_REGRESSION, MODEL, Evaluation
 from training.pictures import style
 
 
@@ -15,7 +15,7 @@ def calibration(evaluation: Evaluation) -> Figure:
     weights = curves.resamples(evaluation)
     found = curves.reliability(evaluation, MODEL, weights=weights)
     figure = style.figure(
-        _title(found),
+        _title(100 * found.error),
         f"{style.measured_on(evaluation)} Each point: a tenth of the predictions, with "
         f"{curves.LEVEL:.0%} of {curves.RESAMPLES} resamples of the patients.",
         size=(9.0, 7.2),
@@ -26,17 +26,21 @@ def calibration(evaluation: Evaluation) -> Figure:
     return figure
 
 
+def errors(evaluation: Evaluation) -> dict[str, float]:
+    """Return how far each candidate's predicted risks are off on average, in percentage points."""
+    once = curves.resamples(evaluation)[:1]
+    return {
+        name: 100 * curves.reliability(evaluation, name, weights=once).error for name in CANDIDATES
+    }
+
+
 def calibration_title(evaluation: Evaluation) -> str:
     """Return how far the predicted risks are off."""
-    once = curves.resamples(evaluation)[:1]
-    return _title(curves.reliability(evaluation, MODEL, weights=once))
+    return _title(errors(evaluation)[MODEL])
 
 
-def _title(found: curves.Reliability) -> str:
-    return (
-        f"Predicted and observed risk differ by {100 * found.error:.1f} percentage points "
-        "on average"
-    )
+def _title(error: float) -> str:
+    return f"Predicted and observed risk differ by {error:.1f} percentage points on average"
 
 
 def _draw_curves(axes: Axes, evaluation: Evaluation, found: curves.Reliability) -> None:

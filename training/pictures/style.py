@@ -13,7 +13,15 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 
 from mypreprocessing import Patient
-from training.evaluation import ARTICLE, CANDIDATES, LOGISTIC_REGRESSION, MODEL, Evaluation, Floats, Group
+from training.evaluation import (
+    ARTICLE,
+    CANDIDATES,
+    LOGISTIC_REGRESSION,
+    MODEL,
+    Evaluation,
+    Floats,
+    Group,
+)
 
 Corner = Literal["upper left", "upper right", "lower left", "lower right"]
 
