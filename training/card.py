@@ -139,13 +139,12 @@ def body(markdown: str) -> str:
 
 
 def headline(evaluation: Evaluation) -> str:
-    """Return what the model came to beside the others, in a sentence or two."""
-    model, *others = (
-        f"{title[:1].lower()}{title[1:]} {_pair(evaluation.cross_validated[name])}"
-        for name, title in CANDIDATES.items()
-    )
+    """Return what the model came to, and the others beside it."""
+    figures = evaluation.cross_validated
+    others = (f"{_low(CANDIDATES[one])} {_pair(figures[one])}" for one in figures if one != MODEL)
     return (
-        f"AUC and Brier score, cross-validated: {model}; on the same folds {' and '.join(others)}."
+        f"Cross-validated: AUC and Brier score {_pair(figures[MODEL])}. "
+        f"On the same folds: {', '.join(others)}."
     )
 
 
@@ -153,6 +152,10 @@ def first_features(evaluation: Evaluation) -> str:
     """Return the names of the three features that move predictions most."""
     names = [style.feature_name(FEATURES[one]) for one in contributions.order(evaluation)[:3]]
     return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _low(title: str) -> str:
+    return title[:1].lower() + title[1:]
 
 
 def _pair(figures: dict[str, Interval]) -> str:
@@ -184,7 +187,7 @@ def _missing(data: Dataset) -> list[str]:
 def _calibration(evaluation: Evaluation) -> str:
     """Return how far the predicted risks are off, beside the others', and on the whole."""
     others = (
-        f"{CANDIDATES[name][:1].lower()}{CANDIDATES[name][1:]}: {points:.1f}"
+        f"{_low(CANDIDATES[name])}: {points:.1f}"
         for name, points in errors(evaluation).items()
         if name != MODEL
     )

@@ -18,6 +18,7 @@ import mlflow.artifacts
 from markupsafe import Markup
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus
+from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 from mlflow.exceptions import MlflowException
 
 from mlflow_model.model import NAME
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=REPORT, help="the file (%(default)s)")
     options = parser.parse_args(arguments)
     os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    os.environ.setdefault(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.name, "false")
     try:
         run = find(options.run)
         options.output.write_text(report(run), encoding="utf-8")

@@ -44,8 +44,7 @@ def _title(error: float) -> str:
 
 
 def _draw_curves(axes: Axes, evaluation: Evaluation, found: curves.Reliability) -> None:
-    axes.plot([0, 1], [0, 1], color=style.PALE, linewidth=1)
-    axes.annotate("as predicted", (0.86, 0.8), color=style.GREY, fontsize=style.TEXT - 1)
+    right = axes.plot([0, 1], [0, 1], color=style.PALE, linewidth=1, label="As predicted")
     band = found.observed
     handles: list[Artist | Container] = [
         axes.errorbar(
@@ -68,7 +67,7 @@ def _draw_curves(axes: Axes, evaluation: Evaluation, found: curves.Reliability) 
     axes.set_ylim(0, 1)
     style.percent(axes)
     style.plain(axes)
-    style.legend(axes, "upper left", handles)
+    style.legend(axes, "upper left", [*handles, *right])
 
 
 def _off(found: curves.Reliability) -> str:
