@@ -23,6 +23,7 @@ from mypreprocessing import FEATURES, MEASUREMENTS, preprocess
 from training import evaluate
 from training.dataset import Dataset
 from training.evaluation import CANDIDATES, MODEL, Evaluation, Group, Interval
+from training.fit import RISING
 from training.pictures import contributions, style
 from training.pictures.calibration import calibration_title, errors
 from training.pictures.decisions import confusion_title, decision_title
@@ -92,6 +93,7 @@ def card(evaluation: Evaluation, origin: Provenance) -> str:
         "options": evaluation.options,
         "features": [style.feature_name(name) for name in FEATURES],
         "first": first_features(evaluation),
+        "rising": _listed([style.feature_name(name) for name in RISING], "or"),
         "pima": evaluation.data.sha256 == PIMA,
         "data": _data(evaluation),
         "missing": _missing(evaluation.data),
@@ -150,8 +152,12 @@ def headline(evaluation: Evaluation) -> str:
 
 def first_features(evaluation: Evaluation) -> str:
     """Return the names of the three features that move predictions most."""
-    names = [style.feature_name(FEATURES[one]) for one in contributions.order(evaluation)[:3]]
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    order = contributions.order(evaluation)[:3]
+    return _listed([style.feature_name(FEATURES[one]) for one in order], "and")
+
+
+def _listed(names: list[str], word: str) -> str:
+    return f"{', '.join(names[:-1])} {word} {names[-1]}"
 
 
 def _low(title: str) -> str:

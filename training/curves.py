@@ -84,13 +84,13 @@ def roc(evaluation: Evaluation, candidate: str, *, weights: Floats) -> Band:
 def precision_recall(evaluation: Evaluation, candidate: str, *, weights: Floats) -> Band:
     """Return the share with diabetes among the flagged, at each sensitivity."""
     labels = evaluation.data.labels
-    share = weights @ labels / weights.sum(axis=1)
+    share = (weights @ labels / weights.sum(axis=1))[:, np.newaxis]
     found, alarms = _rates(evaluation, candidate, weights)
-    right, wrong = found * share[:, np.newaxis], alarms * (1 - share[:, np.newaxis])
+    precision = _ratio(found * share, found * share + alarms * (1 - share))
     x = np.linspace(0.05, 1, 96)
     curves = [
-        np.interp(x, np.r_[one[::-1], 1], np.r_[precision[::-1], every])
-        for one, precision, every in zip(found, _ratio(right, right + wrong), share, strict=True)
+        np.interp(x, each[some][::-1], right[some][::-1])
+        for each, right, some in zip(found, precision, ~np.isnan(precision), strict=True)
     ]
     return _band(x, np.array(curves))
 
