@@ -19,6 +19,9 @@ CARD: Final = "card.md"
 CARD_PAGE: Final = "card.html"
 """The card among a run's artifacts."""
 
+_KIND: Final = "mlflow.experimentKind"
+_TRAINING: Final = "custom_model_development"  # the UI shows runs and models then, not chats
+
 ABOUT_EXPERIMENT: Final = (
     "Trainings of the diabetes model. A run's overview tells what came of it; `card.html` and "
     "`pictures/` among its artifacts show it."
@@ -77,8 +80,10 @@ def describe(experiment_id: str) -> None:
     client = MlflowClient()
     if not client.get_registered_model(NAME).description:
         client.update_registered_model(NAME, description=ABOUT_MODEL)
-    if NOTE not in client.get_experiment(experiment_id).tags:
-        client.set_experiment_tag(experiment_id, NOTE, ABOUT_EXPERIMENT)
+    tags = client.get_experiment(experiment_id).tags
+    for key, value in {NOTE: ABOUT_EXPERIMENT, _KIND: _TRAINING}.items():
+        if key not in tags:
+            client.set_experiment_tag(experiment_id, key, value)
 
 
 def _active() -> mlflow.entities.Run:

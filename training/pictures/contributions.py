@@ -23,6 +23,7 @@ _SWARM_BINS: Final = 120
 _SWARM_HEIGHT: Final = 0.4
 _DEPENDENCE: Final = 4
 _FEW: Final = 3
+_WRONG: Final = 1 / 25
 _NOTE: Final = "SHAP values of the registered model in log-odds, added to the base value."
 
 
@@ -90,7 +91,7 @@ def turning_point(values: Floats, contributions: Floats) -> float | None:
 
     That is the one that divides the measured patients into those whose risk the feature lowers and
     those whose risk it raises, with the fewest on the wrong side; None where the feature has no
-    such direction: with more than one in ten there.
+    such direction: with more than one in twenty-five there.
 
     Examples
     --------
@@ -104,7 +105,7 @@ def turning_point(values: Floats, contributions: Floats) -> float | None:
     starts = np.unique(values[measured])
     wrong = ((values[measured] >= starts[:, np.newaxis]) != raised).mean(axis=1)
     best = int(wrong.argmin())
-    return float(f"{starts[best]:.3g}") if wrong[best] <= 0.1 else None  # noqa: PLR2004
+    return float(f"{starts[best]:.3g}") if wrong[best] <= _WRONG else None
 
 
 def _values(evaluation: Evaluation) -> Floats:

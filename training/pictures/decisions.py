@@ -60,7 +60,7 @@ def confusion(evaluation: Evaluation) -> Figure:
     figure = style.figure(
         confusion_title(evaluation),
         f"{style.measured_on(evaluation)} Counts are the mean over the repeats. Held out: "
-        f"{len(rows)} rows that the registered model has not seen. Threshold {threshold:.3f}.",
+        f"{len(rows)} rows that the registered model has not seen. Threshold {threshold:.3g}.",
         size=(9.0, 5.4),
     )
     left, right = figure.subplots(1, 2)

@@ -60,7 +60,8 @@ def groups_title(evaluation: Evaluation) -> str:
 
 
 def _found(group: Group) -> str:
-    return f"{group.figures['auc'].value:.2f} ({style.group_name(group)})"
+    name = style.group_name(group).replace(" ", "\N{NO-BREAK SPACE}")
+    return f"{group.figures['auc'].value:.2f} ({name})"
 
 
 def _places(shown: list[Group]) -> dict[int, float]:

@@ -42,7 +42,7 @@ def precision_recall(evaluation: Evaluation) -> Figure:
     )
     axes.set_xlabel("found among those with diabetes")
     axes.set_ylabel("with diabetes among the flagged")
-    _finish(axes, "upper right")
+    _finish(axes, "lower left")
     return figure
 
 
@@ -79,11 +79,12 @@ def _mark(axes: Axes, evaluation: Evaluation) -> None:
         x, y = 1 - figures["specificity"].value, figures["sensitivity"].value
         axes.plot(x, y, "o", color=style.BLUE, markersize=9, markeredgecolor="white", zorder=5)
         axes.annotate(
-            f"threshold {evaluation.threshold.value:.2f}: finds {y:.0%},\n{x:.0%} false alarms",
+            f"threshold {evaluation.threshold.value:.3g}: finds {y:.0%},\n{x:.0%} false alarms",
             (x, y),
-            xytext=(14, -34),
+            xytext=(48, -76),
             textcoords="offset points",
             fontsize=style.TEXT - 1,
+            arrowprops={"arrowstyle": "-", "color": style.GREY, "linewidth": 0.8, "shrinkB": 6},
         )
 
 

@@ -129,7 +129,7 @@ def mark_threshold(axes: Axes, threshold: float) -> None:
     left = threshold > 0.35  # noqa: PLR2004 # keeps the right half free for legends
     axes.axvline(threshold, color=GREY, linewidth=1.2, linestyle=":")
     axes.annotate(
-        f"threshold {threshold:.2f}",
+        f"threshold {threshold:.3g}",
         (threshold, 1),
         xycoords=("data", "axes fraction"),
         xytext=(-5 if left else 5, -4),
