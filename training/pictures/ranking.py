@@ -22,7 +22,7 @@ def roc(evaluation: Evaluation) -> Figure:
     axes = figure.subplots()
     _draw(axes, evaluation, curves.roc, "auc", "AUC")
     axes.plot([0, 1], [0, 1], color=style.PALE, linewidth=1, zorder=1)
-    axes.annotate("chance", (0.56, 0.53), color=style.GREY, fontsize=style.TEXT - 1)
+    axes.annotate("chance", (0.82, 0.78), color=style.GREY, fontsize=style.TEXT - 1)
     _mark(axes, evaluation)
     axes.set_xlabel("false alarms among those without diabetes")
     axes.set_ylabel("found among those with diabetes")
