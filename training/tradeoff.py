@@ -53,7 +53,7 @@ def slider(evaluation: Evaluation) -> dict[str, object]:
     return {
         "patients": len(labels),
         "positive": int(labels.sum()),
-        "chosen": round(evaluation.threshold.value, 2),
+        "chosen": evaluation.threshold.value,
         "found": [round(float(one)) for one in found],
         "alarms": [round(float(one)) for one in alarms],
     }

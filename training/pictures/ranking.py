@@ -79,9 +79,9 @@ def _mark(axes: Axes, evaluation: Evaluation) -> None:
         x, y = 1 - figures["specificity"].value, figures["sensitivity"].value
         axes.plot(x, y, "o", color=style.BLUE, markersize=9, markeredgecolor="white", zorder=5)
         axes.annotate(
-            f"threshold {evaluation.threshold.value:.3g}: finds {y:.0%},\n{x:.0%} false alarms",
+            f"threshold {evaluation.threshold.value:.3g}:\nfinds {y:.0%},\n{x:.0%} false alarms",
             (x, y),
-            xytext=(48, -76),
+            xytext=(30, -84),
             textcoords="offset points",
             fontsize=style.TEXT - 1,
             arrowprops={"arrowstyle": "-", "color": style.GREY, "linewidth": 0.8, "shrinkB": 6},
