@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MLFLOW_TRACKING_URI ?= sqlite:///mlflow.db
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: help demo test lint lock feed publish train tune promote rollback serve ui due image tag record bench soak clean
+.PHONY: help demo test lint lock feed publish train tune promote rollback serve ui report due image tag record bench soak clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -58,6 +58,9 @@ ui: .venv/ready ## the MLflow UI on 127.0.0.1:5001
 	@case "$$MLFLOW_TRACKING_URI" in http*) echo "error: MLFLOW_TRACKING_URI names a server: open its address in a browser" >&2; exit 1;; esac
 # One user, and no jobs: 2 processes instead of 15, and a third of the time to start.
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --workers 1 --host 127.0.0.1 --port 5001
+
+report: .venv/ready ## the champion's run as one HTML file, report.html; ARGS=RUN_ID for another run
+	python -m training.report $(ARGS)
 
 due: .venv/ready ## has the champion an image of this serving code? REPOSITORY=registry.example.org/diabetes
 	python -m mlflow_model.image due $(REPOSITORY)

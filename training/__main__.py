@@ -6,7 +6,7 @@ from mlflow import ActiveRun, MlflowClient
 from mlflow.exceptions import MlflowException
 
 from mlflow_model.model import NAME
-from training import log, promotion, registry
+from training import log, promotion, registry, show
 from training.command import parse, prepare
 from training.dataset import DataError, read
 from training.evaluate import evaluate, split, table
@@ -46,16 +46,26 @@ def train(options: Options) -> None:
         print(table(evaluation))
         log.log_figures(evaluation)
         check(evaluation)
-        log_artifacts(evaluation)
+        card = log_artifacts(evaluation)
         model = log.log_model(classifier, evaluation.threshold.value)
-        outcome = promotion.register(model.model_uri, evaluation, tags=log.version_tags(run, data))
+        tags = log.version_tags(run, data)
+        outcome = promotion.register(model.model_uri, evaluation, tags=tags, description=card)
+    show.describe(run.info.experiment_id)
     print(f"run {run.info.run_id}: models:/{NAME}/{outcome.version} {outcome.said}")
 
 
-def log_artifacts(evaluation: Evaluation) -> None:
-    """Log what a reader, a served model and the next training look at: all before registering."""
+def log_artifacts(evaluation: Evaluation) -> str:
+    """Log what a reader, a served model and the next training look at: all before registering.
+
+    Returns
+    -------
+    str
+        The model card, as the description of a version.
+    """
     log.log_held_out(evaluation)
     promotion.log_out_of_fold(evaluation)
+    show.log_pictures(evaluation)
+    return show.log_card(evaluation)
 
 
 def clear_away(run: ActiveRun) -> None:

@@ -5,51 +5,26 @@ With SCREENSHOT=docs/docs-page.png in the environment, the documentation's pictu
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 import requests
-from selenium import webdriver
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support import expected_conditions as condition
-from selenium.webdriver.support.wait import WebDriverWait
 
+from tests.browser import PATIENCE_S, chromium, found
 from tests.conftest import ROOT
 from tests.image.conftest import Container
 
-PATIENCE_S = 60
 OPERATION = "#operations-predictions-invocations"
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
-    """Debian's Chromium without a window, which tells what it asks the network for."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        told = "no browser; to run these tests: apt-get install chromium chromium-driver"
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",  # root has none
-        "--disable-dev-shm-usage",
-        "--disable-gpu",
-        "--hide-scrollbars",
-        "--window-size=1280,1810",
-        f"--user-data-dir={tmp_path_factory.mktemp('browser')}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield started
-    started.quit()
+    """Debian's Chromium, which tells what it asks the network for."""
+    with chromium(tmp_path_factory.mktemp("browser"), width=1280, height=1810) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +38,6 @@ def page(browser: WebDriver, container: Container) -> WebDriver:
     found(browser, f"{OPERATION} .execute").click()
     found(browser, f"{OPERATION} .live-responses-table .response-col_description pre")
     return browser
-
-
-def found(browser: WebDriver, selector: str) -> WebElement:
-    """Return an element once it can be clicked on."""
-    wait = WebDriverWait(browser, PATIENCE_S)
-    element: WebElement = wait.until(condition.element_to_be_clickable((By.CSS_SELECTOR, selector)))
-    return element
 
 
 def test_the_example_gets_the_prediction_that_the_server_gives(
