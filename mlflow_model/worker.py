@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow_model.server import Application
 
 _CONNECTION: Final = "mlflow_model.connection:Connection"
-_LINGER_S: Final = 0.5  # what a client sends by then on an open connection is answered
+_LINGER_S: Final = 1.5  # what a client sends by then on an open connection is answered
 
 
 def work(listener: int, ready: int, model: Path) -> int:

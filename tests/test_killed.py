@@ -37,6 +37,12 @@ sys.exit(main(arguments))
 """
 
 
+def untraced() -> dict[str, str]:
+    """Return an environment that measures no coverage: a training takes half as long again."""
+    kept = clean_environ().items()
+    return {name: value for name, value in kept if not name.startswith("COVERAGE_")}
+
+
 @dataclass(frozen=True)
 class Store:
     """A tracking database in which version 1 is the champion."""
@@ -70,7 +76,7 @@ class Store:
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=self.folder,
-            env={**clean_environ(), "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": self.uri},
+            env={**untraced(), "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": self.uri},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -4,6 +4,7 @@ With SCREENSHOTS=docs in the environment, the documentation's pictures of it are
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,15 @@ from selenium.webdriver.support.wait import WebDriverWait
 from feed import process
 from tests.browser import PATIENCE_S, chromium
 from tests.conftest import ROOT, Trained
+from training import __main__ as training_command
+from training.options import DATA
 from training.pictures import PICTURES
 
 WIDTH = 1400
+WORSE = [
+    *("--data", str(ROOT / DATA)),
+    *("--trees", "5", "--folds", "2", "--repeats", "1"),
+]
 SHOTS = ("run", "picture", "card", "thresholds", "model", "version")
 
 # What a visitor has chosen before: no assistant beside the page, and training instead of chats.
@@ -105,16 +112,33 @@ def opened(client: mlflow.MlflowClient, url: str, profile: Path) -> Iterator[Pag
 
 
 @pytest.fixture(scope="module")
-def page(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """The UI on the trained champion, served as make ui does."""
+def store(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> mlflow.MlflowClient:
+    """A copy of what the training has left, and a challenger beside the champion."""
+    folder = tmp_path_factory.mktemp("store")
+    shutil.copy(trained.folder / "mlflow.db", folder)
+    uri = f"sqlite:///{folder}/mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
+            patch.delenv(name, raising=False)
+        mlflow.set_tracking_uri(uri)
+        assert training_command.main(WORSE) == 0
+    return mlflow.MlflowClient(uri)
+
+
+@pytest.fixture(scope="module")
+def page(
+    store: mlflow.MlflowClient, trained: Trained, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Page]:
+    """The UI on the champion and the challenger, served as make ui does."""
     folder, port = tmp_path_factory.mktemp("ui"), process.free_port()
-    command = ("mlflow", "ui", "--backend-store-uri", trained.tracking_uri, "--workers", "1")
+    command = ("mlflow", "ui", "--backend-store-uri", store.tracking_uri, "--workers", "1")
     where = ("--host", "127.0.0.1", "--port", str(port))
     environ = {**trained.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     log = folder / "ui.log"
     with (
         process.background((*command, *where), port=port, timeout_s=120, env=environ, log=log),
-        opened(trained.client, f"http://127.0.0.1:{port}", folder / "browser") as page,
+        opened(store, f"http://127.0.0.1:{port}", folder / "browser") as page,
     ):
         yield page
 
@@ -175,7 +199,7 @@ def _counts(page: Page, percent: int) -> list[int]:
 
 
 def test_the_registered_model_says_what_it_is_and_which_version_is_the_champion(page: Page) -> None:
-    text = page.open("/models/diabetes", "@ champion")
+    text = page.open("/models/diabetes", "@ champion", "@ challenger")
     assert "Not for clinical use" in text
     page.shot("model", height=1000)
 

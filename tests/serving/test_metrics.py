@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ import requests
 import yaml
 
 from mlflow_model import container
-from mlflow_model.metrics import BUCKETS_S
+from mlflow_model.metrics import BUCKETS_S, LAG_S
 from tests.serving.running import (
     Running,
     save_slow_model,
@@ -148,6 +149,7 @@ def test_nothing_that_a_client_sends_is_in_the_page(server: Running) -> None:
     )
     for send in sends:
         send()
+    time.sleep(3 * LAG_S)
     page = server.get("/metrics").text
     assert planted not in page
     assert 'route="other"' in page
