@@ -82,7 +82,7 @@ soak: .venv/ready ## mixed load on the scoring server, whose memory may not grow
 	python -m benchmarks.soak $(ARGS)
 
 clean: ## remove what can be made again: .venv and caches; runs and the local feed stay
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage coverage.xml junit.xml
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* coverage.xml junit.xml
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/ready: requirements-uv.txt requirements-dev.txt mypreprocessing/pyproject.toml
