@@ -44,6 +44,18 @@ def test_a_study_is_resumed_and_its_trials_are_nested_runs(
     Options.model_validate(chosen)
 
 
+def test_a_run_that_mlflow_run_made_has_every_trial_below_it(
+    client: mlflow.MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = client.create_run(client.create_experiment("elsewhere"), run_name="tuning")
+    monkeypatch.setenv("MLFLOW_RUN_ID", made.info.run_id)
+    assert tune.main([*QUICK, "--storage", str(tmp_path / "t.db"), "--trials", "2"]) == 0
+    runs = client.search_runs([made.info.experiment_id], order_by=["start_time"])
+    parents = {run.info.run_name: run.data.tags.get("mlflow.parentRunId") for run in runs}
+    below = dict.fromkeys(("trial 0", "trial 1"), made.info.run_id)
+    assert parents == {"tuning": None, **below}
+
+
 def test_no_trial_sees_a_held_out_row(
     client: mlflow.MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,9 +43,9 @@ def start_run() -> mlflow.ActiveRun:
         mlflow.set_experiment(EXPERIMENT)
         return mlflow.start_run(tags=liveness.tag(), log_system_metrics=True)
     info = mlflow.get_run(made)
+    del os.environ["MLFLOW_RUN_ID"]  # MLflow would take the first nested run for this one
     if info.info.experiment_id != _DEFAULT_EXPERIMENT_ID:
         return mlflow.start_run(run_id=made, tags=liveness.tag(), log_system_metrics=True)
-    del os.environ["MLFLOW_RUN_ID"]
     os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
     mlflow.set_experiment(EXPERIMENT)
     tags = {key: value for key, value in info.data.tags.items() if key.startswith(_KEPT_TAGS)}
