@@ -22,7 +22,7 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 LAG_S: Final = 0.1
 """How long after an answer the other workers' pages may still lack it, in seconds.
 
-Counting together what came within it costs less than a tenth of counting each answer alone.
+What came within it is counted together, which costs less than counting each answer alone.
 """
 
 BUCKETS_S: Final = (

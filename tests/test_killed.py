@@ -38,7 +38,7 @@ sys.exit(main(arguments))
 
 
 def untraced() -> dict[str, str]:
-    """Return an environment that measures no coverage: a training takes half as long again."""
+    """Return an environment that measures no coverage, which would slow every training down."""
     kept = clean_environ().items()
     return {name: value for name, value in kept if not name.startswith("COVERAGE_")}
 
