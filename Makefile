@@ -7,6 +7,8 @@ BASE_PYTHON ?= python3.11
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MLFLOW_TRACKING_URI ?= sqlite:///mlflow.db
 export MLFLOW_DISABLE_TELEMETRY ?= true
+# Compiled files stay: else every command compiles MLflow anew, which takes longer than what it does.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test lint lock feed publish train tune promote rollback serve ui report due image tag record bench soak clean
 

@@ -125,7 +125,15 @@ def feed(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Feed
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, feed: Feed) -> Trained:
+def parameters() -> list[str]:
+    """What `trained` is trained with: nothing but the defaults."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, feed: Feed, parameters: list[str]
+) -> Trained:
     """A champion, trained by ``mlflow run`` in an environment made from the feed."""
     folder = tmp_path_factory.mktemp("trained")
     environ = {
@@ -134,8 +142,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory, feed: Feed) -> Trained:
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
         "MLFLOW_ENV_ROOT": str(folder / "envs"),
     }
+    options = ("--env-manager", "uv", "--experiment-name", "diabetes")
     done = subprocess.run(
-        ["mlflow", "run", str(ROOT), "--env-manager", "uv", "--experiment-name", "diabetes"],
+        ["mlflow", "run", str(ROOT), *options, *parameters],
         cwd=folder,
         env=environ,
         capture_output=True,

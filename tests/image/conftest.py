@@ -85,6 +85,12 @@ class Container:
 
 
 @pytest.fixture(scope="session")
+def parameters() -> list[str]:
+    """The default model, quickly: nothing here looks at its cross-validation."""
+    return ["-P", "folds=2", "-P", "repeats=1"]
+
+
+@pytest.fixture(scope="session")
 def token() -> str:
     """A password that looks different when it is URL-encoded."""
     return f"t0k/+@:%{secrets.token_urlsafe(24)}=="

@@ -72,35 +72,27 @@ def test_a_process_that_is_left_behind_would_be_seen() -> None:
         process.kill()
 
 
-def test_without_a_credential_the_demo_uses_a_feed_of_its_own_and_can_be_repeated(
-    checkout: Path, trained: Trained
-) -> None:
-    environ = {**clean_environ(), "MLFLOW_ENV_ROOT": trained.environ["MLFLOW_ENV_ROOT"]}
-    for published in ("published mypreprocessing-1.1.0", "already there, the same bytes"):
-        status, output = demo(checkout, environ)
-        assert status == 0, output
-        assert published in output
-        assert_predicted(output, checkout)
-    password = (checkout / ".feed" / "password").read_text(encoding="utf-8")
-    assert password not in output
-    assert (checkout / "mlflow.db").exists()
-
-
-def test_with_a_credential_the_demo_uses_that_feed(
+def test_the_demo_uses_the_feed_of_a_credential_and_without_one_a_feed_of_its_own(
     checkout: Path, trained: Trained, feed: Feed
 ) -> None:
-    environ = {
-        **clean_environ(),
-        "MLFLOW_ENV_ROOT": trained.environ["MLFLOW_ENV_ROOT"],
-        "PIP_CONFIG_FILE": str(feed.local.write_pip_conf(int(feed.index.url.split(":")[2][:-8]))),
-    }
-    status, output = demo(checkout, environ)
+    """And it can be repeated: the second time finds what the first has left."""
+    without = {**clean_environ(), "MLFLOW_ENV_ROOT": trained.environ["MLFLOW_ENV_ROOT"]}
+    pip_conf = feed.local.write_pip_conf(int(feed.index.url.split(":")[2][:-8]))
+    status, output = demo(checkout, {**without, "PIP_CONFIG_FILE": str(pip_conf)})
+    pip_conf.unlink()
     assert status == 0, output
     assert f"on {feed.index.url}" in output
+    assert "already there, the same bytes" in output
     assert feed.index.password not in output
     assert not (checkout / ".feed").exists()
     assert_predicted(output, checkout)
-    (feed.local.home / "pip.conf").unlink()
+
+    status, output = demo(checkout, without)
+    assert status == 0, output
+    assert "published mypreprocessing-1.1.0" in output
+    assert (checkout / ".feed" / "password").read_text(encoding="utf-8") not in output
+    assert_predicted(output, checkout)
+    assert (checkout / "mlflow.db").exists()
 
 
 def test_a_bad_credential_ends_the_demo_with_one_line(checkout: Path) -> None:
