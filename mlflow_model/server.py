@@ -321,9 +321,13 @@ class Application:
         return outcome
 
     def _learn(self, outcome: Outcome) -> None:
-        """Note how long a small body took; a refusal is quick, and says nothing."""
+        """Note how long a small body took; a refusal is quick, and says nothing.
+
+        One answer counts for so much and no more: a machine that stalls is no model that is slow.
+        """
         if outcome.status == 200:  # noqa: PLR2004 # OK
-            self._seconds += (outcome.seconds - self._seconds) / 16
+            seconds = min(outcome.seconds, 2 * self._settings.inline_ms / 1000)
+            self._seconds += (seconds - self._seconds) / 16
 
     async def _aside(self, kind: str, body: bytes, deadline: float) -> Outcome:
         try:

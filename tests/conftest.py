@@ -131,9 +131,7 @@ def parameters() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def trained(
-    tmp_path_factory: pytest.TempPathFactory, feed: Feed, parameters: list[str]
-) -> Trained:
+def trained(tmp_path_factory: pytest.TempPathFactory, feed: Feed, parameters: list[str]) -> Trained:
     """A champion, trained by ``mlflow run`` in an environment made from the feed."""
     folder = tmp_path_factory.mktemp("trained")
     environ = {

@@ -188,6 +188,13 @@ def test_a_model_that_turns_out_to_be_slow_is_asked_beside_and_returns_once_it_i
     until(lambda: quick.work(0).json()["predictions"][0]["pid"] == worker, timeout_s=30)
 
 
+def test_one_answer_that_takes_long_does_not_send_the_next_ones_away(quick: Running) -> None:
+    (worker,) = quick.workers()
+    until(lambda: quick.work(0).json()["predictions"][0]["pid"] == worker, timeout_s=30)
+    assert quick.work(2).json()["predictions"] == [{"pid": worker}]
+    assert quick.work(0).json()["predictions"] == [{"pid": worker}]
+
+
 def test_with_no_time_in_the_event_loop_every_request_is_answered_beside_it(
     tmp_path: Path,
 ) -> None:
