@@ -192,7 +192,8 @@ class Supervisor:
         """Start a worker and return a pipe: a byte once it serves, its end if it never does."""
         serves, tell = os.pipe()
         arguments = (str(listener.fileno()), str(tell), str(self._model))
-        command = [sys.executable, "-m", "mlflow_model.worker", *arguments]
+        # No bytecode: it would be in the model's folder, which has to stay as it was logged.
+        command = [sys.executable, "-B", "-m", "mlflow_model.worker", *arguments]
         environ = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": self._counts}
         worker = subprocess.Popen(command, env=environ, pass_fds=(listener.fileno(), tell))
         self._workers[worker.pid] = worker

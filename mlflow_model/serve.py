@@ -30,6 +30,8 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory() as folder:
             model = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=folder))
+            # Of whoever loaded the model where it lies; it would run instead of model.py.
+            shutil.rmtree(model / "__pycache__", ignore_errors=True)
             return serve(model, os.environ)
     except (*FAILURES, MlflowException) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -81,6 +83,8 @@ def environment(model: Path, root: Path = ENVIRONMENTS) -> Path:
         hint = "the environment of the model cannot be made; see uv's output above"
         process.run(("uv", "venv", "--quiet", "--python", version, str(folder)), hint=hint)
         sync = ("uv", "pip", "sync", "--quiet", "--python", str(python), "--require-hashes")
+        # Its workers write none: see container.py.
+        sync = (*sync, "--compile-bytecode")
         process.run((*sync, str(requirements)), env=environ, hint=hint)
     (folder / "ready").touch()
     return python

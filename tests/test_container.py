@@ -99,6 +99,15 @@ def refusal(model: Path, **settings: str) -> tuple[int, str]:
     return supervisor.returncode, said
 
 
+def test_a_model_that_is_served_stays_as_it_was_logged(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    with running(model, workers=1) as server:
+        assert server.post().status_code == 200
+    container.check_files(model)
+
+
 def test_a_killed_worker_is_replaced_and_sigterm_ends_with_status_0(model: Path) -> None:
     with running(model, workers=2) as server:
         assert server.post().json()["predictions"][0]["model"] == "diabetes"

@@ -1,6 +1,7 @@
 """Logging a training, in this process: the run, the aliases, and what a failure leaves."""
 
 import json
+import sys
 
 import mlflow
 import pytest
@@ -30,6 +31,19 @@ def test_a_training_by_hand_is_logged_to_our_experiment_and_says_where_the_packa
     assert logged["mypreprocessing"] == run.data.tags["mypreprocessing.version"]
     held_out = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/held_out.json")
     assert len(held_out["inputs"]) == len(held_out["probabilities"]) == 154
+
+
+def test_nothing_is_compiled_into_the_model(
+    client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The container would refuse it: its manifest does not have it."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    assert command.main(QUICK) == 0
+    source = client.get_model_version("diabetes", "1").source
+    files = [entry.path for entry in mlflow.artifacts.list_artifacts(source)]
+    assert "model.py" in files
+    assert "__pycache__" not in files
+    assert not sys.dont_write_bytecode
 
 
 def test_another_model_becomes_the_champion(client: mlflow.MlflowClient) -> None:

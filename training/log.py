@@ -3,6 +3,9 @@
 import importlib.metadata
 import json
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,14 +143,15 @@ def log_model(classifier: XGBClassifier, threshold: float) -> ModelInfo:
     flavor: Any = save
     # It would rewrite a file of the model after the manifest was made.
     os.environ[MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING.name] = "false"
-    logged: ModelInfo = Model.log(
-        artifact_path=None,
-        name=NAME,
-        flavor=flavor,
-        metadata=_metadata(),
-        booster=classifier.get_booster(),
-        threshold=threshold,
-    )
+    with _no_bytecode():
+        logged: ModelInfo = Model.log(
+            artifact_path=None,
+            name=NAME,
+            flavor=flavor,
+            metadata=_metadata(),
+            booster=classifier.get_booster(),
+            threshold=threshold,
+        )
     return logged
 
 
@@ -165,6 +169,16 @@ def installed_from() -> str:
     if direct is None:
         return "index"
     return "editable sources" if json.loads(direct).get("dir_info", {}).get("editable") else "file"
+
+
+@contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """Keep Python from leaving bytecode in a model's folder, where MLflow tries the model out."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _metadata() -> dict[str, str]:

@@ -127,11 +127,12 @@ def make(build: Build, folder: Path) -> None:
     model = build.folder / "model_dir"
     if not (model / "MLmodel").is_file():
         raise BuildError("the build has no model: name one with -m models:/NAME@ALIAS")
+    # Whoever loads a model where it lies leaves bytecode there: it would run instead of model.py.
+    shutil.copytree(model, folder / "model_dir", ignore=shutil.ignore_patterns("__pycache__"))
     try:
-        container.check_files(model)
+        container.check_files(folder / "model_dir")
     except container.StartError as error:
         raise BuildError(str(error)) from error
-    shutil.copytree(model, folder / "model_dir")
     serve = folder / "serve" / PACKAGE.name
     serve.mkdir(parents=True)
     for name in SERVE:

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from mlflow_model import container as entry
-from mlflow_model.image import check, docker
+from mlflow_model.image import check, context, docker
 from tests.conftest import CHAMPION, ROOT, Server, Trained
 from tests.image.conftest import Built, Container, running, starting, until
 
@@ -214,6 +214,20 @@ def test_a_file_that_was_added_counts_too(trained: Trained, tmp_path: Path) -> N
     (model / "__pycache__" / "model.cpython-311.pyc").write_bytes(b"")
     with pytest.raises(entry.StartError, match=r"__pycache__/model\.cpython-311\.pyc"):
         entry.check_files(model)
+
+
+def test_bytecode_that_was_left_in_the_model_stays_out_of_the_image(
+    trained: Trained, tmp_path: Path
+) -> None:
+    """Whoever loads a model where it lies leaves some; it would be run instead of model.py."""
+    (tmp_path / "build").mkdir()
+    model = _model(trained, tmp_path).rename(tmp_path / "build" / "model_dir")
+    (model / "__pycache__").mkdir()
+    (model / "__pycache__" / "model.cpython-311.pyc").write_bytes(b"")
+    context.make(context.Build((), tmp_path / "build", Path()), tmp_path)
+    made = tmp_path / "model_dir"
+    assert (made / "model.py").read_bytes() == (model / "model.py").read_bytes()
+    assert not (made / "__pycache__").exists()
 
 
 def test_a_model_without_a_manifest_is_refused(trained: Trained, tmp_path: Path) -> None:
