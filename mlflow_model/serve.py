@@ -82,10 +82,10 @@ def environment(model: Path, root: Path = ENVIRONMENTS) -> Path:
         environ = credential.environment(found, os.environ)
         hint = "the environment of the model cannot be made; see uv's output above"
         process.run(("uv", "venv", "--quiet", "--python", version, str(folder)), hint=hint)
-        sync = ("uv", "pip", "sync", "--quiet", "--python", str(python), "--require-hashes")
-        # Its workers write none: see container.py.
-        sync = (*sync, "--compile-bytecode")
-        process.run((*sync, str(requirements)), env=environ, hint=hint)
+        # Bytecode now: the workers write none (container.py), and would compile it at each start.
+        options = ("--quiet", "--require-hashes", "--compile-bytecode")
+        sync = ("uv", "pip", "sync", *options, "--python", str(python), str(requirements))
+        process.run(sync, env=environ, hint=hint)
     (folder / "ready").touch()
     return python
 
