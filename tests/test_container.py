@@ -17,6 +17,7 @@ import requests
 from feed import process
 from mlflow_model import container, save
 from tests.conftest import ROOT
+from tests.package import VERSION
 from tests.records import REQUEST
 from training.dataset import read
 from training.fit import fit
@@ -174,7 +175,7 @@ def test_a_model_that_was_trained_with_another_package_is_one_line(
     (changed / container.MANIFEST).write_text(manifest, encoding="utf-8")
     status, line = refusal(changed)
     assert (status, line.count("\n")) == (container.CANNOT_START, 1)
-    assert "trained with mypreprocessing 1.0.0, installed is 1.1.0" in line
+    assert f"trained with mypreprocessing 1.0.0, installed is {VERSION}" in line
 
 
 def test_the_health_check_fails_where_nothing_listens() -> None:

@@ -14,6 +14,7 @@ from feed import __main__ as command
 from feed import process, publish
 from feed.local import LocalFeed
 from tests.conftest import PACKAGE, ROOT, Feed, clean_environ
+from tests.package import VERSION
 from tests.test_publish import changed
 
 
@@ -41,7 +42,7 @@ def no_local_feed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_publishing_again_is_a_quiet_success(feed: Feed) -> None:
     done = feed_command("publish", environ=feed.environ)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("already there, the same bytes: mypreprocessing-1.1.0")
+    assert done.stdout.startswith(f"already there, the same bytes: mypreprocessing-{VERSION}")
     assert feed.index.password not in done.stdout
 
 
@@ -61,7 +62,9 @@ def test_the_feed_of_a_pypirc_is_published_to(feed: Feed, tmp_path: Path) -> Non
 def test_a_changed_package_is_not_published(feed: Feed, tmp_path: Path) -> None:
     done = feed_command("publish", str(changed(tmp_path)), environ=feed.environ)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: mlflow_model/requirements.txt has mypreprocessing-1.1.0")
+    assert done.stderr.startswith(
+        f"error: mlflow_model/requirements.txt has mypreprocessing-{VERSION}"
+    )
     assert "raise the version" in done.stderr
     assert done.stderr.count("\n") == 1
 
@@ -139,7 +142,7 @@ def test_without_a_credential_a_local_feed_that_is_there_is_used(
         command.publish_project(PACKAGE, publish.target_from_credential(found.feed))
     assert command.main(["publish"]) == 0
     said = capsys.readouterr()
-    assert "published mypreprocessing-1.1.0" in said.out
+    assert f"published mypreprocessing-{VERSION}" in said.out
     assert "already there" in said.out
     assert "using the local feed" in said.err
 

@@ -8,6 +8,7 @@ import pytest
 
 from feed import lock, publish
 from feed.lock import DEVELOPMENT, ROOT, SERVING, TRAINING, LockError
+from tests.package import VERSION
 from tests.test_publish import changed
 
 LOCKS = (lock.BOOTSTRAP, SERVING, TRAINING, DEVELOPMENT)
@@ -58,7 +59,7 @@ def test_a_changed_source_under_a_locked_version_is_an_error(tmp_path: Path) -> 
 
 
 def test_a_version_that_is_not_locked_is_an_error(tmp_path: Path, wheel: Path) -> None:
-    other = tmp_path / wheel.name.replace("1.1.0", "1.2.0")
+    other = tmp_path / wheel.name.replace(VERSION, "1.2.0")
     shutil.copy(wheel, other)
     with pytest.raises(LockError, match="does not have mypreprocessing-1.2.0.*: run make lock"):
         lock.check(other)

@@ -29,6 +29,7 @@ from mlflow_model.model import (
 )
 from mypreprocessing import FEATURES, Patient, preprocess
 from tests.conftest import ROOT
+from tests.package import VERSION
 from tests.records import record
 from training.dataset import read
 from training.fit import fit, probabilities
@@ -273,7 +274,7 @@ def test_nothing_in_the_model_is_a_pickle(saved: Path) -> None:
 def test_the_environment_of_the_model_is_the_lock_and_nothing_else(saved: Path) -> None:
     lock = (ROOT / "mlflow_model" / "requirements.txt").read_text(encoding="utf-8")
     assert (saved / "requirements.txt").read_text(encoding="utf-8") == lock
-    assert "mypreprocessing==1.1.0 \\\n    --hash=sha256:" in lock
+    assert f"mypreprocessing=={VERSION} \\\n    --hash=sha256:" in lock
     for name in ("conda.yaml", "python_env.yaml"):
         text = (saved / name).read_text(encoding="utf-8")
         assert "-r requirements.txt" in text
@@ -301,7 +302,7 @@ def test_another_version_of_the_preprocessing_is_refused(tampered: Path) -> None
     change_record(tampered, version="1.0.0")
     with pytest.raises(
         PreprocessingMismatchError,
-        match="trained with mypreprocessing 1.0.0, installed is 1.1.0; files that differ: ",
+        match=f"trained with mypreprocessing 1.0.0, installed is {VERSION}; files that differ: ",
     ):
         load(tampered)
 
@@ -342,7 +343,7 @@ def test_a_booster_of_other_columns_is_refused(tampered: Path, data: Any, classi
 
 def test_the_installed_package_is_described_by_the_bytes_that_run() -> None:
     package = model.installed_package()
-    assert package["version"] == "1.1.0"
+    assert package["version"] == VERSION
     assert sorted(package["files"]) == ["__init__.py", "features.py", "patient.py", "py.typed"]
 
 

@@ -19,6 +19,7 @@ from feed.credential import Index
 from feed.local import LocalFeed
 from feed.publish import PublishError, Target
 from tests.conftest import PACKAGE
+from tests.package import VERSION
 
 SECRET = secrets.token_urlsafe(8) + "!?"
 
@@ -155,7 +156,7 @@ def test_an_upload_that_is_refused_is_one_line_without_the_password(
     """The index may be read, but the upload address is not there."""
     project = changed(tmp_path)
     pyproject = project / "pyproject.toml"
-    text = pyproject.read_text(encoding="utf-8").replace('version = "1.1.0"', 'version = "1.1.1"')
+    text = pyproject.read_text(encoding="utf-8").replace(f'"{VERSION}"', '"99.1"')
     pyproject.write_text(text, encoding="utf-8")
     other = publish.build_wheel(project, tmp_path / "out")
     target = Target(own_feed.upload_url + "nowhere", own_feed.index)
@@ -246,7 +247,7 @@ def test_a_readme_that_does_not_render_is_refused_before_the_upload(
 ) -> None:
     project = copy(tmp_path)
     pyproject = project / "pyproject.toml"
-    text = pyproject.read_text(encoding="utf-8").replace('"1.1.0"', '"1.1.2"')
+    text = pyproject.read_text(encoding="utf-8").replace(f'"{VERSION}"', '"99.2"')
     pyproject.write_text(text.replace('readme = "README.md"', 'readme = "README.rst"'))
     (project / "README.rst").write_text(".. no-such-directive::\n\n*", encoding="utf-8")
     bad = publish.build_wheel(project, tmp_path / "out")

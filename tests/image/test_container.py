@@ -18,6 +18,7 @@ from mlflow_model import container as entry
 from mlflow_model.image import check, context, docker
 from tests.conftest import CHAMPION, ROOT, Server, Trained
 from tests.image.conftest import Built, Container, running, starting, until
+from tests.package import VERSION
 
 REQUEST: Final = (ROOT / "examples" / "request.json").read_bytes()
 
@@ -85,7 +86,7 @@ def test_its_labels_say_where_it_comes_from(built: Built, trained: Trained) -> N
         "org.opencontainers.image.version": str(trained.version.version),
         "org.opencontainers.image.revision": commit,
         "mlflow.run.id": trained.run.info.run_id,
-        "mypreprocessing.version": "1.1.0",
+        "mypreprocessing.version": VERSION,
     }
     assert found["Labels"].items() >= expected.items()
     assert found["User"] == "10001:10001"

@@ -13,6 +13,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from mlflow_model.image import check, docker
 from tests.conftest import ROOT, Trained
 from tests.image.conftest import Built, run
+from tests.package import VERSION
 
 COMMAND = [sys.executable, "-m", "mlflow_model.image", "build"]
 
@@ -58,14 +59,14 @@ def test_the_bill_of_materials_is_valid_and_has_what_the_lock_has(
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     found = json.loads(text)
     names = {component["name"]: component["version"] for component in found["components"]}
-    assert names["mypreprocessing"] == "1.1.0"
+    assert names["mypreprocessing"] == VERSION
     assert names["xgboost-cpu"] == "3.2.0"
     assert "pip" not in names
     locked = (ROOT / "mlflow_model" / "requirements.txt").read_text(encoding="utf-8")
     for name in names.keys() - {"python"}:
         assert f"\n{name}=={names[name]} " in f"\n{locked}"
     edges = {edge["ref"]: edge.get("dependsOn", []) for edge in found["dependencies"]}
-    assert any(ref.startswith("pydantic==") for ref in edges["mypreprocessing==1.1.0"])
+    assert any(ref.startswith("pydantic==") for ref in edges[f"mypreprocessing=={VERSION}"])
 
 
 @pytest.mark.usefixtures("made", "other_predictions")

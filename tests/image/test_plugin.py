@@ -20,6 +20,7 @@ from mlflow_model.model import installed_package
 from tests.conftest import Trained
 from tests.image import standin
 from tests.image.conftest import Built, run, until
+from tests.package import VERSION
 
 MISSING: Final = "error: no feed credential: set PIP_CONFIG_FILE"
 
@@ -175,7 +176,7 @@ def test_other_bytes_under_the_same_version_are_not_installed(
     done = run(command, environ, cwd=mlflows)
     assert done.returncode != 0
     assert "THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE" in done.stdout
-    assert "mypreprocessing==1.1.0" in done.stdout
+    assert f"mypreprocessing=={VERSION}" in done.stdout
     assert not _exists("impostor")
     assert list(temporary.iterdir()) == []
     assert impostor.password not in done.stdout

@@ -13,6 +13,7 @@ import mlflow
 import pytest
 
 from tests.conftest import ROOT, Feed, Trained, clean_environ
+from tests.package import VERSION
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_the_demo_uses_the_feed_of_a_credential_and_without_one_a_feed_of_its_ow
 
     status, output = demo(checkout, without)
     assert status == 0, output
-    assert "published mypreprocessing-1.1.0" in output
+    assert f"published mypreprocessing-{VERSION}" in output
     assert (checkout / ".feed" / "password").read_text(encoding="utf-8") not in output
     assert_predicted(output, checkout)
     assert (checkout / "mlflow.db").exists()

@@ -11,6 +11,7 @@ import pytest
 
 from feed import process, publish
 from tests.conftest import CHAMPION, ROOT, Trained
+from tests.package import VERSION
 
 IMPOSTOR = """
 [build-system]
@@ -23,14 +24,14 @@ version = "{version}"
 include = ["mypreprocessing"]
 """
 
-HASH = re.compile(r"^(mypreprocessing==1.1.0) \\\n +--hash=\S+", re.MULTILINE)
+HASH = re.compile(rf"^(mypreprocessing=={VERSION}) \\\n +--hash=\S+", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def impostor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An index without a password that has our version with other bytes, and version 99.0."""
     folder = tmp_path_factory.mktemp("impostor")
-    for version in ("1.1.0", "99.0"):
+    for version in (VERSION, "99.0"):
         project = folder / version
         (project / "mypreprocessing").mkdir(parents=True)
         (project / "mypreprocessing" / "__init__.py").write_text(f"IMPOSTOR = '{version}'\n")
@@ -117,7 +118,7 @@ def test_the_training_environment_never_gets_an_impostor(
 ) -> None:
     status, output = make_training_environment(project, environ)
     assert status != 0
-    assert "Hash mismatch for `mypreprocessing==1.1.0`" in output
+    assert f"Hash mismatch for `mypreprocessing=={VERSION}`" in output
     assert installed(environ) == []
 
 
@@ -126,7 +127,7 @@ def test_the_serving_environment_never_gets_an_impostor(
 ) -> None:
     status, output = make_serving_environment(model, environ)
     assert status != 0
-    assert "Hash mismatch for `mypreprocessing==1.1.0`" in output
+    assert f"Hash mismatch for `mypreprocessing=={VERSION}`" in output
     assert installed(environ) == []
 
 
@@ -146,7 +147,7 @@ def test_pip_takes_the_feeds_package_whatever_comes_first(
 
 
 @pytest.mark.parametrize(
-    ("requirement", "gets_in"), [(r"\1", "1.1.0"), ("mypreprocessing", "99.0")]
+    ("requirement", "gets_in"), [(r"\1", VERSION), ("mypreprocessing", "99.0")]
 )
 def test_without_the_hash_an_impostor_gets_into_the_training_environment(
     project: Path, environ: dict[str, str], requirement: str, gets_in: str
@@ -159,7 +160,7 @@ def test_without_the_hash_an_impostor_gets_into_the_training_environment(
 
 
 @pytest.mark.parametrize(
-    ("requirement", "gets_in"), [(r"\1", "1.1.0"), ("mypreprocessing", "99.0")]
+    ("requirement", "gets_in"), [(r"\1", VERSION), ("mypreprocessing", "99.0")]
 )
 def test_without_the_hash_an_impostor_gets_into_the_serving_environment(
     model: Path, environ: dict[str, str], requirement: str, gets_in: str

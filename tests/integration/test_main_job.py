@@ -15,6 +15,7 @@ import requests
 from feed import process, publish
 from mlflow_model.model import installed_package
 from tests.conftest import CHAMPION, ROOT, Feed, Server, Trained, clean_environ
+from tests.package import VERSION
 from tests.records import REQUEST
 from training.dataset import read
 from training.evaluate import TITLES, split
@@ -85,11 +86,11 @@ def assert_from_feed(python: Path, trained: Trained, feed: Feed) -> None:
     where = json.loads(done.stdout)
     assert Path(where["file"]).is_relative_to(trained.folder / "envs")
     assert Path(where["file"]).is_relative_to(python.parent.parent)
-    assert where["version"] == "1.1.0"
+    assert where["version"] == VERSION
     assert where["direct_url"] is None
     (wheel,) = feed.local.packages.glob("*.whl")
     listed = subprocess.run(
-        ["unzip", "-p", wheel, "mypreprocessing-1.1.0.dist-info/RECORD"],
+        ["unzip", "-p", wheel, f"mypreprocessing-{VERSION}.dist-info/RECORD"],
         capture_output=True,
         text=True,
         check=True,
@@ -105,7 +106,7 @@ def test_the_run_has_what_a_reader_looks_for(trained: Trained) -> None:
     assert trained.client.get_experiment(run.info.experiment_id).name == "diabetes"
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, check=True)
     assert run.data.tags["mlflow.source.git.commit"] == head.stdout.decode().strip()
-    assert run.data.tags["mypreprocessing.version"] == "1.1.0"
+    assert run.data.tags["mypreprocessing.version"] == VERSION
     assert run.data.tags["data.sha256"] == publish.sha256(ROOT / DATA)
     assert run.data.params.keys() >= Options.model_fields.keys()
     for name in TITLES:

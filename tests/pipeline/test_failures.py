@@ -12,6 +12,7 @@ from feed import process
 from feed.local import LocalFeed
 from tests.conftest import ROOT
 from tests.image.secrets_search import found
+from tests.package import VERSION
 from tests.pipeline import surroundings
 from tests.pipeline.agent import FAILED, SKIPPED, SUCCEEDED, Agent, Run, StageResult
 from tests.pipeline.test_pipeline import PUBLISH, PULL_REQUEST, STAGES, TRAIN
@@ -141,7 +142,7 @@ def test_an_impostor_that_is_searched_first_stops_the_training(world: World, imp
     before = world.versions(), len(world.finished())
     agent = replace(world.agent, machine={**surroundings.machine(), "UV_INDEX": impostor})
     run = agent.run(world.pipeline(), done=done("check", "package"))
-    assert "Hash mismatch for `mypreprocessing==1.1.0`" in stopped(run, "train", TRAIN)
+    assert f"Hash mismatch for `mypreprocessing=={VERSION}`" in stopped(run, "train", TRAIN)
     assert (world.versions(), len(world.finished())) == before
 
 

@@ -14,6 +14,7 @@ import yaml
 
 from mlflow_model import container
 from mlflow_model.metrics import BUCKETS_S, LAG_S
+from tests.package import VERSION
 from tests.serving.running import (
     Running,
     save_slow_model,
@@ -34,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The slow model as it is when it comes from a registry."""
     path = save_slow_model(tmp_path_factory.mktemp("saved") / "model")
     described = yaml.safe_load((path / "MLmodel").read_text(encoding="utf-8"))
-    described["metadata"] = {"mypreprocessing": "1.1.0", "git_commit": "abc", "other": {"a": 1}}
+    described["metadata"] = {"mypreprocessing": VERSION, "git_commit": "abc", "other": {"a": 1}}
     (path / "MLmodel").write_text(yaml.safe_dump(described), encoding="utf-8")
     (path / container.MANIFEST).write_text(json.dumps(container.digests(path)), encoding="utf-8")
     registered = {"model_name": "sleeper", "model_version": 7}
@@ -131,7 +132,12 @@ def test_a_worker_that_was_killed_leaves_its_counts_and_nothing_in_flight(
 def test_what_is_served_is_named_by_its_versions(server: Running) -> None:
     (info,) = [name for name in server.samples() if name.startswith("scoring_model_info")]
     assert server.samples()[info] == 1
-    for label in ('model="sleeper"', 'version="7"', 'mypreprocessing="1.1.0"', 'git_commit="abc"'):
+    for label in (
+        'model="sleeper"',
+        'version="7"',
+        f'mypreprocessing="{VERSION}"',
+        'git_commit="abc"',
+    ):
         assert label in info
     assert "other" not in info
 

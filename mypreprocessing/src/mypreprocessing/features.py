@@ -1,6 +1,7 @@
 """From records to the array of features that the model sees."""
 
 from collections.abc import Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Final
 
@@ -12,6 +13,8 @@ from mypreprocessing.patient import FEATURES, MEASUREMENTS, Patient
 
 _VALUES_OF: Final = attrgetter(*FEATURES)
 _MEASURED: Final = np.array([name in MEASUREMENTS for name in FEATURES])
+_NOT_MEASURED: Final = np.where(_MEASURED, np.float32(0), np.float32("nan"))  # nan equals nothing
+_NOT_NUMBERS: Final = (ArithmeticError, TypeError, ValueError)
 _NUMBERS: Final = {"integer", "floating", "mixed-integer-float", "decimal", "empty"}
 
 
@@ -55,7 +58,7 @@ def preprocess(records: Sequence[Patient] | pd.DataFrame) -> npt.NDArray[np.floa
     else:
         features = _from_patients(records)
     _check_values(features)
-    features[(features == 0) & _MEASURED] = np.nan
+    np.putmask(features, features == _NOT_MEASURED, np.nan)
     return features
 
 
@@ -70,8 +73,14 @@ def _from_patients(patients: Sequence[Patient]) -> npt.NDArray[np.float32]:
                 f"record {position}: expected a Patient, got {type(patient).__name__}; "
                 "check a mapping with Patient.model_validate first"
             )
-    values = [_VALUES_OF(patient) for patient in patients]
-    return _float32(values, "the records").reshape(-1, len(FEATURES))
+    values = chain.from_iterable(map(_VALUES_OF, patients))
+    try:
+        with np.errstate(over="ignore"):  # to an infinity, which is refused
+            features = np.fromiter(values, np.float32, len(patients) * len(FEATURES))
+    except _NOT_NUMBERS:
+        # Not chained: numpy's error shows the value.
+        raise TypeError("the records: expected numbers, got something that is none") from None
+    return features.reshape(-1, len(FEATURES))
 
 
 def _from_frame(frame: pd.DataFrame) -> npt.NDArray[np.float32]:
@@ -82,7 +91,7 @@ def _from_frame(frame: pd.DataFrame) -> npt.NDArray[np.float32]:
         kind = pd.api.types.infer_dtype(column, skipna=True)
         if kind not in _NUMBERS:
             raise TypeError(f"column {name!r}: expected numbers, got {kind} values")
-        features[:, position] = _float32(column, f"column {name!r}")
+        features[:, position] = _float32(column, name)
     return features
 
 
@@ -107,22 +116,21 @@ def _shown(names: list[object]) -> list[str]:
     return [*shown, f"{hidden} that are no names"] if hidden else shown
 
 
-def _float32(values: object, what: str) -> npt.NDArray[np.float32]:
+def _float32(column: "pd.Series[float]", name: str) -> npt.NDArray[np.float32]:
     try:
         with np.errstate(over="ignore"):  # to an infinity, which is refused
-            if isinstance(values, pd.Series):
-                values = values.to_numpy(dtype=np.float64, na_value=np.nan)
-            return np.asarray(values, dtype=np.float32)
-    except (ArithmeticError, TypeError, ValueError):
+            return column.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
+    except _NOT_NUMBERS:
         # Not chained: numpy's error shows the value.
-        raise TypeError(f"{what}: expected numbers, got something that is none") from None
+        raise TypeError(f"column {name!r}: expected numbers, got something that is none") from None
 
 
 def _check_values(features: npt.NDArray[np.float32]) -> None:
-    for wrong, expected in (
-        (np.isinf(features), "expected finite numbers, got an infinity"),
-        (np.isnan(features) & ~_MEASURED, f"got null; only {list(MEASUREMENTS)} may be missing"),
-    ):
-        if wrong.any():
-            name = FEATURES[int(wrong.any(axis=0).argmax())]
-            raise ValueError(f"column {name!r}: {expected}")
+    # One look at all values, for one record at a time: fmax takes the number beside a nan.
+    finite = np.isfinite(np.fmax(np.abs(features), _NOT_MEASURED))
+    if np.count_nonzero(finite) == features.size:
+        return
+    name = FEATURES[int(finite.all(axis=0).argmin())]
+    if np.isinf(features[:, FEATURES.index(name)]).any():
+        raise ValueError(f"column {name!r}: expected finite numbers, got an infinity")
+    raise ValueError(f"column {name!r}: got null; only {list(MEASUREMENTS)} may be missing")
