@@ -19,10 +19,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
-LAG_S: Final = 0.1
-"""How long after an answer the other workers' pages may still lack it, in seconds.
+LAG_S: Final = 0.02
+"""How long after an answer the log, and the other workers' pages, may still lack it, in seconds.
 
-What came within it is counted together, which costs less than counting each answer alone.
+What came within it is written together, which costs less than writing each answer alone.
 """
 
 BUCKETS_S: Final = (

@@ -175,7 +175,7 @@ class Application:
         self._keys = [hashlib.sha256(key).digest() for key in settings.api_keys]
         self._draining = False
         self._lines: list[str] = []
-        self._counts = False
+        self._writes = False
         self._start, self._numbers = os.urandom(8).hex().encode(), itertools.count(1)
         ping = Reply(200, b"\n")
         self._pages: dict[str, Callable[[], Reply]] = {
@@ -194,8 +194,7 @@ class Application:
 
     def close(self) -> None:
         """Write the last lines and counts, and end the process beside this one."""
-        self._write_lines()
-        self._write_counts()
+        self._write()
         self._beside.close()
 
     @property
@@ -258,8 +257,8 @@ class Application:
         seconds = time.perf_counter() - begin
         if self._metrics:
             self._metrics.count(Answer(route, reply.status, reply.rows, seconds))
-            self._write_counts_soon()
         self._log(request_id.decode(), route, reply, seconds)
+        self._write_soon()
         return Sent(
             reply.status,
             [
@@ -290,7 +289,7 @@ class Application:
             return _UNAUTHENTICATED
         if self._metrics:
             self._metrics.begin()
-            self._write_counts_soon()
+            self._write_soon()
         try:
             kind = media_type(headers.get(b"content-type"))
             outcome = await self._outcome(kind, await body.read(), body.deadline)
@@ -368,23 +367,20 @@ class Application:
             f'"route": "{route}", "status": {reply.status}, "rows": {reply.rows}, '
             f'"ms": {seconds * 1000:.3f}}}\n'
         )
-        if not self._lines:  # one write for all of this turn of the event loop
-            asyncio.get_running_loop().call_soon(self._write_lines)
         self._lines.append(line)
 
-    def _write_lines(self) -> None:
+    def _write_soon(self) -> None:
+        if not self._writes:
+            self._writes = True
+            asyncio.get_running_loop().call_later(LAG_S, self._write)
+
+    def _write(self) -> None:
+        """Write what was noted for the log, and what was counted."""
+        self._writes = False
         lines, self._lines = self._lines, []
         if lines:
             with suppress(OSError):  # who reads the log may go before the clients do
                 os.write(sys.stdout.fileno(), "".join(lines).encode())
-
-    def _write_counts_soon(self) -> None:
-        if not self._counts:
-            self._counts = True
-            asyncio.get_running_loop().call_later(LAG_S, self._write_counts)
-
-    def _write_counts(self) -> None:
-        self._counts = False
         if self._metrics:
             self._metrics.write()
 

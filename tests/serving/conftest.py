@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import requests
 
 from feed import process
 from mlflow_model import save
+from mlflow_model.metrics import LAG_S
 from tests.conftest import ROOT, clean_environ
 from training.dataset import read
 from training.fit import fit
@@ -63,6 +65,7 @@ class Running:
 
     def said(self) -> str:
         """Return all that the server has written so far: its whole stdout and stderr."""
+        time.sleep(5 * LAG_S)
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def requests_logged(self) -> list[dict[str, Any]]:

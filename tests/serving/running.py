@@ -71,6 +71,7 @@ class Running:
 
     def lines(self) -> list[dict[str, Any]]:
         """The log's lines about requests."""
+        time.sleep(10 * LAG_S)
         text = self.log.read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
@@ -80,7 +81,7 @@ class Running:
         With `settled`, of all that was answered until now, by whichever worker.
         """
         if settled:
-            time.sleep(3 * LAG_S)
+            time.sleep(10 * LAG_S)
         return samples(self.get("/metrics", **headers).text)
 
 
