@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import select
 import signal
 import socket
 import struct
@@ -24,6 +25,8 @@ _ANSWERED: Final = struct.Struct("!HIId")  # status, rows, bytes of the body, se
 _PID: Final = struct.Struct("!I")
 _PR_SET_PDEATHSIG: Final = 1
 _BUFFER_BYTES: Final = 2**22
+_LARGE_BYTES: Final = 2**18
+_IDLE_S: Final = 0.05
 
 
 class Outcome(NamedTuple):
@@ -184,7 +187,11 @@ def _fork_on_demand(control: socket.socket, answer: Answer) -> None:
 def _answer_all(asking: socket.socket, answer: Answer) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     trim = ctypes.CDLL(None).malloc_trim
+    size = 0
     while True:
+        # What a large request took, the next small ones do not need; another large one would.
+        if size > _LARGE_BYTES and not select.select([asking], [], [], _IDLE_S)[0]:
+            trim(0)
         head = _read(asking, _ASKED.size)
         if not head:
             return
@@ -197,8 +204,6 @@ def _answer_all(asking: socket.socket, answer: Answer) -> None:
         asking.sendall(answered)
         del outcome, answered  # now, and not when the next request is here
         gc.enable()
-        if size > _BUFFER_BYTES // 16:
-            trim(0)  # what a large request took, the next small ones do not need
 
 
 def _run(task: Callable[[], None], *, keep: socket.socket) -> NoReturn:
