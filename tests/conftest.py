@@ -16,6 +16,7 @@ from feed import credential, lock, process, publish
 from feed.local import LocalFeed
 from tests.image import engine as engines
 from tests.scheduling import pytest_xdist_make_scheduler  # noqa: F401 # a hook
+from training import pictures
 
 ROOT = lock.ROOT
 PACKAGE = ROOT / "mypreprocessing"
@@ -85,6 +86,14 @@ def clean_environ() -> dict[str, str]:
     ours = ("MLFLOW_", "UV_INDEX", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PYPIRC_PATH")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+@pytest.fixture(scope="module")
+def one_picture() -> Iterator[None]:
+    """Trainings in this process draw one picture: for tests of something else than pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "PICTURES", {"roc": pictures.PICTURES["roc"]})
+        yield
 
 
 @pytest.fixture(scope="session")

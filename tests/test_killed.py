@@ -15,13 +15,17 @@ from training import __main__ as command
 from training import registry
 from training.options import DATA
 
+pytestmark = pytest.mark.usefixtures("one_picture")
+
 QUICK = ["--data", str(ROOT / DATA), "--trees", "5", "--folds", "2", "--repeats", "1"]
 OTHER = [*QUICK, "--trees", "6"]
 
 # Runs a training that gets a signal as it comes to a function, or as it leaves it.
 AT = """
 import os, sys, importlib
+from training import pictures
 from training.__main__ import main
+pictures.PICTURES = {"roc": pictures.PICTURES["roc"]}
 module, name, when, number, *arguments = sys.argv[1:]
 module = importlib.import_module(module)
 real = getattr(module, name)
@@ -88,7 +92,10 @@ class Store:
 
 
 @pytest.fixture(scope="module")
-def with_champion(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Store:
+def with_champion(
+    tmp_path_factory: pytest.TempPathFactory, empty_database: Path, one_picture: None
+) -> Store:
+    del one_picture
     store = Store(tmp_path_factory.mktemp("champion"))
     shutil.copy(empty_database, store.folder / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:

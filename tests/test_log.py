@@ -11,6 +11,8 @@ from training import __main__ as command
 from training import log
 from training.options import DATA
 
+pytestmark = pytest.mark.usefixtures("one_picture")
+
 QUICK = ["--data", str(ROOT / DATA), "--trees", "5", "--folds", "2", "--repeats", "1"]
 
 

@@ -11,6 +11,8 @@ from training import registry
 from training.__main__ import main
 from training.options import DATA
 
+pytestmark = pytest.mark.usefixtures("one_picture")
+
 QUICK = [
     *("--data", str(ROOT / DATA), "--trees", "30", "--learning-rate", "0.2"),
     *("--folds", "3", "--repeats", "2"),

@@ -361,5 +361,6 @@ def _refused(*options: str) -> str:
 
 def _model(trained: Trained, folder: Path) -> Path:
     path = trained.download(CHAMPION, folder)
+    shutil.rmtree(path / "__pycache__", ignore_errors=True)  # of whoever loaded it where it lies
     folder.chmod(0o755)
     return path

@@ -1,6 +1,5 @@
 """The plugin behind ``docker build``: MLflow's builds get the secret, others pass untouched."""
 
-import json
 import os
 import shutil
 import signal
@@ -16,7 +15,6 @@ import pytest
 from feed import credential, process
 from feed.local import LocalFeed
 from mlflow_model.image import context, docker
-from mlflow_model.model import installed_package
 from tests.conftest import Trained
 from tests.image import standin
 from tests.image.conftest import Built, run, until
@@ -180,30 +178,6 @@ def test_other_bytes_under_the_same_version_are_not_installed(
     assert not _exists("impostor")
     assert list(temporary.iterdir()) == []
     assert impostor.password not in done.stdout
-
-
-PACKAGE = """
-import hashlib, json, mypreprocessing, pathlib
-folder = pathlib.Path(mypreprocessing.__file__).parent
-files = [path for path in folder.iterdir() if path.is_file()]
-print(json.dumps({file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}))
-"""
-
-
-def test_with_an_impostor_searched_before_the_feed_the_feeds_bytes_are_installed(
-    build_environ: dict[str, str],
-    mlflows: Path,
-    impostor: credential.Index,
-    planted: credential.Index,
-) -> None:
-    urls = f"{impostor.authenticated_url} {planted.authenticated_url}"
-    environ = {**build_environ, "PIP_EXTRA_INDEX_URL": urls}
-    done = run(["docker", "build", "--no-cache", "-t", "both", "."], environ, cwd=mlflows)
-    assert done.returncode == 0, done.stdout
-    shown = docker.ask(
-        "run", "--rm", "--network", "none", "--entrypoint", "python", "both", "-c", PACKAGE
-    )
-    assert json.loads(shown) == installed_package()["files"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -80,8 +80,9 @@ def test_a_changed_source_under_an_old_version_stops_the_publishing(
 
 
 @pytest.fixture(scope="module")
-def pull_request(world: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A pull request with a test that fails."""
+def pull_request(world: World, first: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A pull request with a test that fails; its caches are those of a run before."""
+    assert first.results["check"] == SUCCEEDED
     changes = {"tests/test_failing.py": FAILING}
     agent = world.with_sources(tmp_path_factory.mktemp("failing"), changes)
     agent = replace(agent, services=replace(agent.services, published=_published(agent)))

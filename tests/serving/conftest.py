@@ -1,6 +1,7 @@
 """A saved model, and the scoring server on it as a process here: no image, no MLflow command."""
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -102,6 +103,8 @@ def serving(model: Path, log: Path, **settings: str) -> Iterator[Running]:
         **settings,
     }
     command = (sys.executable, "-m", "mlflow_model.container", str(model))
+    # Of whoever has loaded the model where it lies; the server refuses it.
+    shutil.rmtree(model / "__pycache__", ignore_errors=True)
     with process.background(command, port=port, timeout_s=60, env=environ, log=log) as server:
         running = Running(f"http://127.0.0.1:{port}", log, server.pid)
         # The supervisor listens before its worker has loaded the model.

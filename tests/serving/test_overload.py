@@ -100,7 +100,7 @@ def test_160_connections_to_a_quick_model_are_all_answered(tmp_path: Path) -> No
     with serving(model, tmp_path, traced=False) as server:
         usual = latency_s(lambda: server.post(body))
         load = Load()
-        memory = watched(server, lambda: in_a_loop(server, load, post(body), 160, SECONDS / 3))
+        memory = watched(server, lambda: in_a_loop(server, load, post(body), 160, SECONDS / 6))
         recovery = until(lambda: latency_s(lambda: server.post(body), 1) < 3 * usual)
         assert set(load.statuses) == {200}
         assert load.statuses[200] > 1000
