@@ -97,14 +97,15 @@ class Reader:
         self.max_rows = max_rows
         self.columns = _columns(row)
         self.row_name = getattr(row, "__name__", str(row))
-        self._rows_alone, self._definitions = _apart(self.rows_schema)
-        self._all_required = _requires_all(self._rows_alone)
+        self._all_required = _requires_all(_apart(self.rows_schema)[0])
         self._known = frozenset(
             (*LISTS, SPLIT, PARAMS, "columns", "data", "index", *_names(self.rows_schema))
         ) | {param.name for param in (params.params if params else ())}
         self._row_lists = {*((name,) for name in LISTS), (SPLIT, "data")}
         # The one that the type has already would be taken otherwise, without our widening.
-        self._body = SchemaValidator(self._body_schema(), _use_prebuilt=False)
+        self._body = SchemaValidator(self._body_schema(self.rows_schema), _use_prebuilt=False)
+        numbers = self._body_schema(fields.refuse_text(plain.core_schema), fail_fast=True)
+        self._numbers = SchemaValidator(numbers, _use_prebuilt=False)
         self._rows = SchemaValidator(self.rows_schema, _use_prebuilt=False)
         self._texts = plain.validator
         self._read: Final = {
@@ -134,9 +135,12 @@ class Reader:
     def _from_json(self, body: bytes) -> Rows:
         body = body.removeprefix(b"\xef\xbb\xbf")
         try:
-            content = self._body.validate_json(body)
-        except ValidationError as error:
-            raise self._refusal(error) from None
+            content = self._numbers.validate_json(body)
+        except ValidationError:  # there is text among the numbers, or a fault
+            try:
+                content = self._body.validate_json(body)
+            except ValidationError as error:
+                raise self._refusal(error) from None
         params = content.pop(PARAMS, None)
         if len(content) != 1:
             raise Refusal(400, f"expected exactly one of {[*LISTS, SPLIT]}, got {list(content)}")
@@ -296,8 +300,9 @@ class Reader:
             known.append(str(part))
         return ".".join(known) or "the body"
 
-    def _body_schema(self) -> CoreSchema:
-        rows: Any = {**self._rows_alone, "max_length": self.max_rows}
+    def _body_schema(self, rows_schema: CoreSchema, *, fail_fast: bool = False) -> CoreSchema:
+        alone, definitions = _apart(rows_schema)
+        rows: Any = {**alone, "max_length": self.max_rows, "fail_fast": fail_fast}
         names = core_schema.str_schema(strict=True)
         anything = core_schema.list_schema(core_schema.any_schema())
         split = {
@@ -318,7 +323,7 @@ class Reader:
             for name, schema in forms.items()
         }
         body = core_schema.typed_dict_schema(optional, extra_behavior="forbid")
-        return core_schema.definitions_schema(body, self._definitions)
+        return core_schema.definitions_schema(body, definitions)
 
 
 @lru_cache(maxsize=256)
