@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,7 +75,9 @@ def connected(
     os.environ["JAVA_HOME"] = str(java.home())
     check_reachable(master)
     settings = {**_settings(master, environment), **(options or {})}
-    with _python(master, environment):
+    with _python(master, environment), warnings.catch_warnings():
+        # Of whatever goes through Arrow, and nothing of ours is a DataFrame of pandas there.
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
         session = _made(name, master, settings, timeout_s)
         try:
             if not is_local(master):
