@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MLFLOW_TRACKING_URI ?= sqlite:///mlflow.db
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: help demo test lint lock feed publish train tune promote rollback serve ui report due image tag record bench soak clean
+.PHONY: help demo test lint lock feed publish train tune score promote rollback serve ui report due image tag record bench soak clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -44,6 +44,9 @@ train: .venv/ready ## mlflow run: train, evaluate, log, register; ARGS='-P trees
 
 tune: .venv/ready ## choose the trees' parameters anew; ARGS='-P trials=200 -P minutes=30'
 	python -m feed run -- mlflow run . -e tune --env-manager uv --experiment-name diabetes $(ARGS)
+
+score: .venv/ready ## mlflow run: a table through the champion, on Spark; ARGS='-P input=… -P output=…'
+	python -m feed run -- mlflow run . -e batch_score --env-manager uv --experiment-name diabetes $(ARGS)
 
 promote: .venv/ready ## make a registered version the champion; VERSION=3
 	python -m training.promote $(VERSION)

@@ -21,6 +21,7 @@ import mlflow
 import mlflow.artifacts
 import mlflow.pyfunc
 from mlflow import MlflowClient
+from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 from mlflow.exceptions import MlflowException
 
 from feed import credential
@@ -98,6 +99,8 @@ class Model:
 def main(arguments: list[str] | None = None) -> int:
     """Score once and return the exit status; a failure is one line on standard error."""
     signal.signal(signal.SIGTERM, _leave)
+    if not sys.stderr.isatty():
+        os.environ.setdefault(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.name, "false")
     options = _parse(arguments)
     try:
         batch_score(options)
