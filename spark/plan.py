@@ -34,6 +34,8 @@ ENDINGS: Final = {"parquet": (".parquet",), "csv": (".csv",)}
 ROWS: Final = 500_000
 """How many rows a part has about, where nobody says how many parts there are to be."""
 
+_HEADER_BYTES: Final = 2**16
+
 Format = Literal["parquet", "csv"]
 
 
@@ -161,6 +163,8 @@ def make(source: str, *, model: str, model_sha256: str, parts: int = 0) -> Plan:
     files = tuple(File(info.path, info.size, info.mtime_ns or 0) for info in infos)
     columns, slices = (_parquet if form == "parquet" else _csv)(place, files)
     total = sum(each.size for each in slices)
+    if not total:
+        raise InputError(f"{source}: has no rows")
     wanted = parts or (max(1, round(total / ROWS)) if form == "parquet" else len(slices))
     return Plan(
         input=place.address,
@@ -179,13 +183,13 @@ def divide(slices: Sequence[Slice], parts: int) -> tuple[tuple[Slice, ...], ...]
     Examples
     --------
     >>> [len(part) for part in divide([Slice(0, group, 0, 10) for group in range(5)], 2)]
-    [3, 2]
+    [2, 3]
     """
     total, before = sum(each.size for each in slices), 0
     found: dict[int, list[Slice]] = {}
     for each in slices:
         middle = before + each.size / 2
-        found.setdefault(int(parts * middle / total) if total else 0, []).append(each)
+        found.setdefault(int(parts * middle / total), []).append(each)
         before += each.size
     return tuple(tuple(part) for part in found.values())
 
@@ -259,11 +263,12 @@ def _csv(place: Place, files: Sequence[File]) -> tuple[tuple[str, ...], list[Sli
     columns: tuple[str, ...] | None = None
     for file in files:
         with place.system.open_input_stream(file.path) as stream:
-            text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-            try:
-                header = tuple(next(csv.reader(text, strict=True), []))
-            except (UnicodeDecodeError, csv.Error):
-                raise InputError(f"{file.path}: its first line is not CSV in UTF-8") from None
+            # Bytes that are no UTF-8 are the executors' to find, but for those of the first line.
+            text = stream.read(_HEADER_BYTES).decode("utf-8-sig", errors="replace")
+        try:
+            header = tuple(next(csv.reader(io.StringIO(text, newline=""), strict=True), []))
+        except csv.Error:
+            raise InputError(f"{file.path}: its first line is not CSV") from None
         if columns is None:
             _check_columns(file.path, header)
             columns = header
