@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final
 
 from feed import credential
-from feed.__main__ import credential_or_local
 from spark import engine
 
 EXECUTORS: Final = Path(__file__).with_name("executors.txt")
@@ -35,7 +34,7 @@ def packed(requirements: Sequence[Path], environ: Mapping[str, str] = os.environ
     requirements
         Hash-locked files that go together, such as a model's requirements.txt and `EXECUTORS`.
     environ
-        Has the feed's credential, or names none: then the local feed is used, where there is one.
+        Has the feed's credential, for the local feed too: ``python -m feed run`` puts it there.
 
     Raises
     ------
@@ -53,8 +52,8 @@ def packed(requirements: Sequence[Path], environ: Mapping[str, str] = os.environ
     print(f"packing the executors' environment to {archive}, once", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".spark-") as made:
         folder, part = Path(made) / "environment", Path(made) / archive.name
-        with credential_or_local() as found:
-            install(folder, requirements, credential.environment(found, environ))
+        found = credential.read(environ)
+        install(folder, requirements, credential.environment(found, environ))
         pack(folder, part)
         engine.take_place(part, archive)
     return archive
