@@ -60,7 +60,7 @@ def fit_on_spark(
     """
     try:
         packed = None
-        if not session.is_local(options.master):
+        if not session.is_local(options.master) and options.master != session.GIVEN:
             session.check_reachable(options.master)  # before the packing, which takes a minute
             packed = environment.packed([REQUIREMENTS, environment.EXECUTORS])
         with session.connected(

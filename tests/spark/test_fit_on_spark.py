@@ -1,101 +1,124 @@
 """Training on Spark: the same model as without, whatever became of a node."""
 
+import contextlib
+import io
 import json
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
+import xgboost
 from mlflow.artifacts import download_artifacts
-from sklearn.metrics import roc_auc_score
 
 from mypreprocessing import FEATURES
 from tests.conftest import ROOT
 from training.__main__ import main
-from training.dataset import Dataset, read
-from training.evaluate import split
-from training.evaluation import Split
-from training.fit import fit, probabilities
+from training.dataset import read
 from training.fit_on_spark import SparkFitError, fit_on_spark
 from training.options import DATA, Options
 
-QUICK = ["--data", str(ROOT / DATA), "--trees", "5", "--folds", "2", "--repeats", "1"]
+QUICK = ["--data", str(ROOT / DATA), "--folds", "2", "--repeats", "1"]
 ON_SPARK = ["--engine", "spark", "--master", "local[2]"]
 
-pytestmark = pytest.mark.usefixtures("java")
+
+@dataclass(frozen=True)
+class Trainings:
+    """What three trainings have left: without Spark, then with one task of it, then with two."""
+
+    client: mlflow.MlflowClient
+    said: list[str]
+
+    def run(self, version: int) -> mlflow.entities.Run:
+        registered = self.client.get_model_version("diabetes", str(version))
+        return self.client.get_run(str(registered.run_id))
+
+
+@pytest.fixture(autouse=True)
+def _engine(spark_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ENV_ROOT", str(spark_root.parent))
 
 
 @pytest.fixture(scope="module")
-def data() -> Dataset:
-    return read(ROOT / DATA)
+def trainings(
+    spark_root: Path, empty_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Trainings:
+    folder, said = tmp_path_factory.mktemp("trainings"), []
+    shutil.copy(empty_database, folder / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_ENV_ROOT", str(spark_root.parent))
+        for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
+            patch.delenv(name, raising=False)
+        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        for engine in ([], ON_SPARK, [*ON_SPARK, "--workers", "2"]):
+            with contextlib.redirect_stdout(io.StringIO()) as output:
+                assert main([*QUICK, *engine]) == 0
+            said.append(output.getvalue().splitlines()[-1])
+    return Trainings(mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db"), said)
 
 
 @pytest.fixture(scope="module")
-def rows(data: Dataset) -> Split:
-    return split(data, Options())
+def folders(trainings: Trainings, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The files of the two registered versions: of no Spark, and of two tasks."""
+    mlflow.set_tracking_uri(trainings.client.tracking_uri)
+    uris = [f"models:/diabetes/{version}" for version in (1, 2)]
+    made = tmp_path_factory.mktemp("folders")
+    return [Path(download_artifacts(uri, dst_path=str(made / uri[-1]))) for uri in uris]
 
 
-def test_one_task_gives_the_very_same_booster(data: Dataset, rows: Split) -> None:
-    options = Options(engine="spark", master="local[2]", trees=20)
-    training = data.records.iloc[rows.training], data.labels[rows.training]
-    on_spark, here = fit_on_spark(*training, options), fit(*training, options)
-    saved = [one.get_booster().save_raw("ubj") for one in (on_spark, here)]
-    assert saved[0] == saved[1]
+def test_what_one_task_of_spark_trained_is_the_very_model(trainings: Trainings) -> None:
+    assert trainings.said[0].endswith("models:/diabetes/1 is the champion")
+    assert trainings.said[1].endswith(
+        "models:/diabetes/1 is this very model and stays the champion"
+    )
+    assert len(trainings.client.search_model_versions("name='diabetes'")) == 2
 
 
-def test_several_tasks_give_another_model_that_is_as_good(data: Dataset, rows: Split) -> None:
-    options = Options(engine="spark", master="local[2]", workers=2)
-    training = data.records.iloc[rows.training], data.labels[rows.training]
-    on_spark, here = fit_on_spark(*training, options), fit(*training, options)
-    assert on_spark.get_booster().feature_names == list(FEATURES)
-    unseen = data.records.iloc[rows.held_out]
-    risks = [probabilities(one, unseen) for one in (on_spark, here)]
-    assert np.abs(risks[0] - risks[1]).max() > 1e-3  # two tasks did fit
-    aucs = [roc_auc_score(data.labels[rows.held_out], risk) for risk in risks]
+def test_what_two_tasks_trained_is_another_model_of_the_very_same_kind(
+    folders: list[Path],
+) -> None:
+    here, on_spark = (json.loads((each / "manifest.json").read_text()) for each in folders)
+    assert here.keys() == on_spark.keys()
+    assert here["artifacts/booster.ubj"] != on_spark["artifacts/booster.ubj"]
+    differing = {name for name in here if here[name] != on_spark[name]}
+    assert differing <= {"MLmodel", "artifacts/booster.ubj", "artifacts/training.json"}
+    infos = [mlflow.models.get_model_info(str(each)) for each in folders]
+    assert infos[0].signature == infos[1].signature
+    assert infos[0].metadata == infos[1].metadata
+    boosters = [xgboost.Booster(model_file=each / "artifacts/booster.ubj") for each in folders]
+    assert boosters[1].feature_names == list(FEATURES)
+    assert boosters[0].attributes() == boosters[1].attributes()
+
+
+def test_both_engines_models_answer_alike(folders: list[Path]) -> None:
+    rows = json.loads(read(ROOT / DATA).records.to_json(orient="records"))
+    answers = [mlflow.pyfunc.load_model(str(each)).predict(rows) for each in folders]
+    assert [type(answer).model_fields.keys() for (answer, *_) in answers] == [
+        {"model": 0, "pred": 0, "probability": 0}.keys()
+    ] * 2
+    risks = [[answer.probability for answer in found] for found in answers]
+    assert len(risks[1]) == len(rows)
+    assert np.corrcoef(risks)[0, 1] > 0.98
+
+
+def test_both_engines_models_agree_in_auc(trainings: Trainings) -> None:
+    aucs = [trainings.run(version).data.metrics["held_out/auc"] for version in (1, 2)]
     assert abs(aucs[0] - aucs[1]) <= 0.005
 
 
-def test_a_model_that_spark_trained_is_the_registered_one(
-    client: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(QUICK) == 0
-    assert main([*QUICK, *ON_SPARK]) == 0
-    said = capsys.readouterr().out.splitlines()[-1]
-    assert said.endswith("models:/diabetes/1 is this very model and stays the champion")
-    assert len(client.search_model_versions("name='diabetes'")) == 1
+def test_the_run_says_which_engine_it_was(trainings: Trainings) -> None:
+    found = trainings.run(2).data.params
+    assert (found["engine"], found["master"], found["workers"]) == ("spark", "local[2]", "2")
+    assert trainings.run(1).data.params["engine"] == "xgboost"
 
 
-def test_what_two_tasks_trained_is_logged_as_the_very_same_kind_of_model(
-    client: mlflow.MlflowClient, data: Dataset, tmp_path: Path
-) -> None:
-    assert main(QUICK) == 0
-    assert main([*QUICK, *ON_SPARK, "--workers", "2"]) == 0
-    uris = [f"models:/diabetes/{version}" for version in (1, 2)]
-    folders = [Path(download_artifacts(uri, dst_path=str(tmp_path / uri[-1]))) for uri in uris]
-    here, on_spark = (json.loads((each / "manifest.json").read_text()) for each in folders)
-    assert here.keys() == on_spark.keys()
-    differing = {name for name in here if here[name] != on_spark[name]}
-    assert differing <= {"MLmodel", "artifacts/booster.ubj", "artifacts/training.json"}
-    infos = [mlflow.models.get_model_info(uri) for uri in uris]
-    assert infos[0].signature == infos[1].signature
-    assert infos[0].metadata == infos[1].metadata
-    model = mlflow.pyfunc.load_model(str(folders[1]))
-    inputs = json.loads(data.records.head(20).to_json(orient="records"))
-    assert [row.keys() for row in map(dict, model.predict(inputs))] == [
-        {"model": 0, "pred": 0, "probability": 0}.keys()
-    ] * 20
-    run = client.get_run(str(client.get_model_version("diabetes", "2").run_id))
-    assert run.data.params["engine"] == "spark"
-    assert run.data.params["workers"] == "2"
-
-
-def test_more_tasks_than_the_machine_runs_at_a_time_are_one_line(
-    data: Dataset, rows: Split
-) -> None:
-    options = Options(engine="spark", master="local[1]", workers=2)
-    training = data.records.iloc[rows.training], data.labels[rows.training]
+def test_more_tasks_than_the_machine_runs_at_a_time_are_one_line() -> None:
+    data, options = read(ROOT / DATA), Options(engine="spark", master="local[1]", workers=2)
     with pytest.raises(SparkFitError, match=r"workers 2: the master local\[1\] runs 1 at a time"):
-        fit_on_spark(*training, options)
+        fit_on_spark(data.records, data.labels, options)
 
 
 @pytest.mark.usefixtures("client")
