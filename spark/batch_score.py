@@ -211,6 +211,8 @@ def work(job: Plan, left: list[int], output: Place, model: Model, options: Optio
     spark.plan.InputError
         If a part cannot be read.
     """
+    java.home()  # these two at once, and not when an environment is packed
+    session.check_reachable(options.master)
     packed = None
     if not (session.is_local(options.master) or options.master == session.GIVEN):
         packed = environment.packed([model.folder / "requirements.txt", environment.EXECUTORS])

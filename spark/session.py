@@ -32,6 +32,7 @@ PYTHON: Final = "./environment/bin/python"
 _LOG: Final = Path(__file__).with_name("log4j2.properties")
 _PORTS: Final = {"spark": 7077, "k8s": 443}
 _REACH_S: Final = 10.0
+_LOOK_EVERY_S: Final = 0.1
 _LOOPBACK: Final = re.compile(r"localhost|127\.\d+\.\d+\.\d+")
 
 
@@ -194,19 +195,15 @@ def _made(name: str, master: str, settings: Mapping[str, str], timeout_s: float)
     builder = SparkSession.builder.appName(name).config(map=dict(settings))
     if master != GIVEN:
         builder = builder.master(master)
-    too_late = threading.Event()
-    timer = threading.Timer(timeout_s, _give_up, [too_late])
-    timer.start()
-    try:
-        return builder.getOrCreate()
-    except (Py4JError, PySparkException, OSError) as error:
-        if too_late.is_set():
-            raise MasterError(
-                f"the master {master} did not take the application within {timeout_s:g} s"
-            ) from None
-        raise MasterError(f"no session with the master {master}: {said(error)}") from None
-    finally:
-        timer.cancel()
+    with _bounded(timeout_s) as too_late:
+        try:
+            return builder.getOrCreate()
+        except (Py4JError, PySparkException, OSError) as error:
+            if too_late.is_set():
+                raise MasterError(
+                    f"the master {master} did not take the application within {timeout_s:g} s"
+                ) from None
+            raise MasterError(f"no session with the master {master}: {said(error)}") from None
 
 
 def said(error: Exception) -> str:
@@ -216,15 +213,46 @@ def said(error: Exception) -> str:
     return next(iter(text.strip().splitlines()), type(error).__name__)
 
 
-def _give_up(too_late: threading.Event) -> None:
-    """End the Java process that waits for the master: nothing else ends its waiting."""
+@contextmanager
+def _bounded(timeout_s: float) -> Iterator[threading.Event]:
+    """End the Java process if a ``with`` block takes too long: nothing else ends its waiting.
+
+    The event that is given is set then.
+    """
+    left, too_late = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        if left.wait(timeout_s):
+            return
+        too_late.set()
+        while not (process := _java_process()) and not left.wait(_LOOK_EVERY_S):
+            pass
+        if process:
+            process.kill()
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield too_late
+    finally:
+        left.set()
+        watching.join()
+        if too_late.is_set():
+            _forget_java()
+
+
+def _java_process() -> Any:
+    """Return the process of Java, if pyspark has started it: it has no public way to it."""
     from pyspark import SparkContext  # noqa: PLC0415 # `engine.ready` finds it
 
-    too_late.set()
-    gateway: Any = SparkContext._gateway  # noqa: SLF001 # pyspark has no public way to it
-    process = getattr(gateway, "proc", None)
-    if process is not None:
-        process.kill()
+    return getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001
+
+
+def _forget_java() -> None:
+    """Let pyspark start Java again: it would go on asking the process that has ended."""
+    from pyspark import SparkContext  # noqa: PLC0415 # `engine.ready` finds it
+
+    SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001
 
 
 def _wait_for_executor(session: "SparkSession", master: str, timeout_s: float) -> None:
@@ -237,7 +265,7 @@ def _wait_for_executor(session: "SparkSession", master: str, timeout_s: float) -
                 f"the master {master} gave no executor within {timeout_s:g} s: it has no room, or "
                 "its nodes cannot reach this machine"
             )
-        time.sleep(0.1)
+        time.sleep(_LOOK_EVERY_S)
 
 
 def _stop(session: "SparkSession", master: str) -> None:

@@ -1,14 +1,19 @@
 """A registered model, generated patients, and a Spark: this machine's, or a cluster's."""
 
 import os
+import signal
+import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import Popen
 
 import mlflow
 import pytest
 
-from spark import engine, java
+from feed import process
+from spark import engine, java, plan, score, storage
 from spark.batch_score import Model, fetch
 from spark.generate import Table, write
 from tests.conftest import ROOT, clean_environ
@@ -17,6 +22,7 @@ from training.dataset import read
 from training.fit import fit
 from training.options import DATA, Options
 
+MANY = Table(rows=200_000, partitions=16, bad_share=0.01, seed=12)
 PATIENTS = Table(rows=24_000, partitions=3, bad_share=0.01, seed=11)
 
 
@@ -36,6 +42,60 @@ class Registry:
             "MLFLOW_ENV_ROOT": str(self.folder / "envs"),
             "PYTHONPATH": str(ROOT),
         }
+
+
+@dataclass
+class Cluster:
+    """A standalone cluster whose nodes know nothing of the repository or of a credential."""
+
+    spark: Path
+    java: Path
+    folder: Path
+    stack: ExitStack
+    port: int = field(default_factory=process.free_port)
+    workers: list[Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def master(self) -> str:
+        return f"spark://127.0.0.1:{self.port}"
+
+    def start_master(self) -> None:
+        self._start("master", self.port, "org.apache.spark.deploy.master.Master")
+
+    def restore(self) -> None:
+        """Start workers until there are two."""
+        while len(self.workers) < 2:
+            home = Path(tempfile.mkdtemp(dir=self.folder, prefix="worker-"))
+            options = ("--cores", "1", "--memory", "1g", "--work-dir", str(home), self.master)
+            started = self._start(
+                home.name, process.free_port(), "org.apache.spark.deploy.worker.Worker", *options
+            )
+            self.workers.append(started)
+
+    def kill_worker(self) -> None:
+        """Kill a worker and its executors at once, as if its machine had lost power."""
+        killed = self.workers.pop()
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
+
+    def _start(self, name: str, port: int, program: str, *options: str) -> Popen[bytes]:
+        at = ("--host", "127.0.0.1", "--port", str(port), "--webui-port", "0")
+        environ = {
+            "PATH": os.defpath,
+            "HOME": str(self.folder),
+            "JAVA_HOME": str(self.java),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_DAEMON_MEMORY": "256m",
+        }
+        command = ("env", "-C", str(self.folder), str(self.spark / "bin" / "spark-class"), program)
+        started = process.background(
+            (*command, *at, *options),
+            port=port,
+            timeout_s=120,
+            env=environ,
+            log=self.folder / f"{name}.log",
+        )
+        return self.stack.enter_context(started)
 
 
 @pytest.fixture(scope="session")
@@ -96,9 +156,56 @@ def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def spark_root(
-    registry: Registry, java_home: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
-    """Where pyspark is, installed as a user gets it."""
-    del java_home, tmp_path_factory
-    return engine.installed(registry.environ)
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of Parquet that takes so long that something can happen in between."""
+    folder = tmp_path_factory.mktemp("many") / "table"
+    write(MANY, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def expected(
+    many: Path, champion: Model, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
+    """The files that a job has to make of `many`, made by one process after the other part."""
+    output = tmp_path_factory.mktemp("expected")
+    for folder in (plan.SCORED, plan.REFUSED, plan.PARTS):
+        (output / folder).mkdir()
+    job = plan.make(
+        str(many),
+        model=champion.name,
+        model_sha256=champion.sha256,
+        parts=MANY.partitions,
+    )
+    assert len(job.parts) == MANY.partitions
+    scorer = score.scorer(str(champion.folder), job.model_version)
+    for part in range(len(job.parts)):
+        score.do(job, part, storage.locate(str(output)), scorer)
+    return contents(output)
+
+
+def contents(output: Path) -> dict[str, bytes]:
+    """The files of rows in an output, and nothing beside them may look like one."""
+    found = [path for path in output.rglob("*") if path.is_file() and path.suffix != ".json"]
+    kept = [path for path in found if path.name != plan.DONE]
+    return {str(path.relative_to(output)): path.read_bytes() for path in kept}
+
+
+@pytest.fixture(scope="session")
+def pyspark(registry: Registry, java_home: Path) -> Path:
+    """The folder of the installed pyspark, which a session finds again; a Spark of its own too."""
+    del java_home
+    return engine.installed(registry.environ) / "pyspark"
+
+
+@pytest.fixture(scope="session")
+def cluster(
+    pyspark: Path, java_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """A standalone cluster: a master and two workers, each a process in a folder of its own."""
+    folder = tmp_path_factory.mktemp("cluster")
+    with ExitStack() as stack:
+        made = Cluster(pyspark, java_home, folder, stack)
+        made.start_master()
+        made.restore()
+        yield made
