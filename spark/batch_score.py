@@ -23,6 +23,7 @@ import mlflow.pyfunc
 from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 from mlflow.exceptions import MlflowException
+from pydantic import ValidationError
 
 from feed import credential
 from mlflow_model import container
@@ -186,7 +187,10 @@ def begin(job: Plan, output: Place) -> Plan:
     if output.at(plan.DONE).exists():
         raise ScoringError(f"{output.path} exists, and is finished: choose another output")
     if place.exists():
-        begun = Plan.model_validate_json(place.read())
+        try:
+            begun = Plan.model_validate_json(place.read())
+        except ValidationError:
+            raise ScoringError(f"{place.path} is no plan: remove {output.path}") from None
         if begun.fingerprint != job.fingerprint:
             raise ScoringError(
                 f"{output.path} exists, begun with {begun.model} on {begun.input} as it was then: "
@@ -237,7 +241,7 @@ def check_share(done: Record, rows: int, most: float) -> None:
     ScoringError
         If more than this share are refused.
     """
-    if done.refused > most * rows:
+    if rows and done.refused / rows > most:
         raise ScoringError(
             f"{done.refused} of {rows} rows are refused, more than max_bad_share {most:g} allows "
             f"({_reasons(done)}): correct the input, or start again with a greater share"
@@ -255,6 +259,8 @@ def finish(job: Plan, output: Place, done: Record) -> None:
     rows = done.scored + done.refused
     if job.rows not in {None, rows} or len(plan.records(output)) != len(job.parts):
         raise ScoringError(f"{output.path} lacks rows: start the job again")
+    for folder in (plan.SCORED, plan.REFUSED, plan.PARTS):
+        storage.sweep(output.at(folder))
     output.at(plan.DONE).write(plan.as_json({"model": job.model, **done.model_dump()}))
 
 

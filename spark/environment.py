@@ -48,6 +48,7 @@ def packed(requirements: Sequence[Path], environ: Mapping[str, str] = os.environ
     archive = engine.root(environ) / f"spark-executors-{name}.tar.gz"
     if archive.exists():
         return archive
+    found = credential.read(environ)
     archive.parent.mkdir(parents=True, exist_ok=True)
     print(f"packing the executors' environment to {archive}, once", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".spark-") as made:

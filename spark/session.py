@@ -81,7 +81,7 @@ def connected(
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
         session = _made(name, master, settings, timeout_s)
         try:
-            if not is_local(master):
+            if not is_local(session.sparkContext.master):
                 _wait_for_executor(session, master, timeout_s)
             yield session
         finally:

@@ -7,9 +7,11 @@ import contextlib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pyarrow import fs
+
+_UNFINISHED: Final = ".part"
 
 
 class StorageError(OSError):
@@ -67,7 +69,7 @@ class Place(NamedTuple):
         name: the place has what the last of them wrote. After an exception nothing is left.
         """
         folder, _, name = self.path.rpartition("/")
-        part = f"{folder}/_{name}.{uuid.uuid4().hex}.part"
+        part = f"{folder}/_{name}.{uuid.uuid4().hex}{_UNFINISHED}"
         try:
             yield part
             self.system.move(part, self.path)
@@ -75,6 +77,13 @@ class Place(NamedTuple):
             with contextlib.suppress(OSError):
                 self.system.delete_file(part)
             raise
+
+
+def sweep(folder: Place) -> None:
+    """Remove what writers have left in a folder that were killed. Nobody may write there now."""
+    for info in folder.system.get_file_info(fs.FileSelector(folder.path)):
+        if info.base_name.endswith(_UNFINISHED):
+            folder.system.delete_file(info.path)
 
 
 def locate(address: str) -> Place:

@@ -1,11 +1,14 @@
 """The command: a table through the champion on this machine, and all that can be wrong."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import tomllib
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +16,13 @@ import mlflow
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from packaging.requirements import Requirement
 
 from feed import process
 from mypreprocessing import FEATURES
 from spark import plan
-from spark.batch_score import Model, main
+from spark.batch_score import Model, ScoringError, check_share, main
+from tests.conftest import ROOT
 from tests.records import record
 from tests.serving.conftest import serving
 from tests.spark.conftest import MANY, PATIENTS, Registry, contents
@@ -154,6 +159,18 @@ def test_too_many_refused_rows_stop_the_job_which_may_go_on_with_a_greater_share
     assert contents(output) == contents(done.output)
 
 
+@pytest.mark.parametrize(
+    ("refused", "rows", "stops"), [(29, 100, False), (30, 100, True), (0, 0, False)]
+)
+def test_the_bound_on_refused_rows_is_a_share_that_may_be_reached(
+    refused: int, rows: int, *, stops: bool
+) -> None:
+    done = plan.Record(scored=rows - refused, refused=refused, reasons={"age: too young": refused})
+    told = pytest.raises(ScoringError, match=r"30 of 100 rows are refused.*\(age: too young: 30\)")
+    with told if stops else contextlib.nullcontext():
+        check_share(done, rows, 0.29)
+
+
 @pytest.mark.usefixtures("user")
 def test_an_output_of_another_job_is_one_line(
     patients: Path, many: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -170,6 +187,9 @@ def test_an_output_of_another_job_is_one_line(
     assert main(command(patients, output)) == 1
     told = lines(capsys)[1]
     assert told.startswith(f"error: {output} exists, begun with models:/diabetes/7 on {many}")
+    (output / plan.PLAN).write_text("{}", encoding="utf-8")
+    assert main(command(patients, output)) == 1
+    assert lines(capsys)[1] == f"error: {output}/_plan.json is no plan: remove {output}\n"
     (output / plan.PLAN).rename(output / "a.txt")
     assert main(command(patients, output)) == 1
     assert "exists, and is no output of this: choose another one" in lines(capsys)[1]
@@ -244,6 +264,20 @@ def test_an_option_that_is_none_is_one_line(
     found = lines(capsys)[1]
     assert found.startswith("error: ")
     assert found.count("\n") == 1
+
+
+@pytest.mark.parametrize(("module", "does"), [("spark.batch_score", False), ("feed.publish", True)])
+def test_the_command_needs_no_tool_of_development(module: str, *, does: bool) -> None:
+    """The training environment has none. What publishes shows that one would be seen."""
+    told = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    run = subprocess.run(
+        [sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    dev = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    tools = {Requirement(each).name for each in dev["dev"] if isinstance(each, str)}
+    known = metadata.packages_distributions()
+    loaded = {each for name in run.stdout.split() for each in known.get(name, [])}
+    assert bool(loaded & (tools - {"pytest-cov"})) == does
 
 
 def test_mlflow_hands_numbers_over_as_fractions(capsys: Any) -> None:

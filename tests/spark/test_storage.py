@@ -32,6 +32,17 @@ def test_two_that_write_at_once_do_not_mix(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
+def test_what_killed_writers_have_left_can_be_removed(tmp_path: Path) -> None:
+    folder = locate(str(tmp_path))
+    folder.at("kept.parquet").write(b"whole")
+    writing = folder.at("kept.parquet").replaced()
+    left = Path(writing.__enter__())
+    left.write_bytes(b"half")
+    assert left.exists()
+    storage.sweep(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.parquet"]
+
+
 def test_a_folder_has_the_files_that_spark_would_read(tmp_path: Path) -> None:
     names = ["b.csv", "a/c.csv", "_temporary/d.csv", ".hidden.csv", "_e.csv", "f.txt"]
     for name in names:
