@@ -77,9 +77,10 @@ tag: .venv/ready ## name the tested image for a registry, before docker push; RE
 record: .venv/ready ## write down at the model's version what was pushed; REPOSITORY=…
 	python -m mlflow_model.image record $(REPOSITORY)
 
-bench: .venv/ready ## the image beside MLflow's own, the server beside its peers; 20 minutes
+bench: .venv/ready ## the image beside MLflow's own, the server beside its peers, batch scoring; 30 minutes
 	python -m benchmarks.image
 	python -m benchmarks.serving
+	python -m benchmarks.batch --output benchmarks
 
 soak: .venv/ready ## mixed load on the scoring server, whose memory may not grow; 10 minutes, ARGS='--minutes 2'
 	python -m benchmarks.soak $(ARGS)

@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, print the tables, write the page and the picture, and return the exit status."""
     options = _parse(arguments)
     process.end_on_sigterm()
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     try:

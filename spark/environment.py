@@ -53,7 +53,6 @@ def packed(requirements: Sequence[Path], environ: Mapping[str, str] = os.environ
     print(f"packing the executors' environment to {archive}, once", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".spark-") as made:
         folder, part = Path(made) / "environment", Path(made) / archive.name
-        found = credential.read(environ)
         install(folder, requirements, credential.environment(found, environ))
         pack(folder, part)
         engine.take_place(part, archive)

@@ -77,7 +77,7 @@ def connected(
     check_reachable(master)
     settings = {**_settings(master, environment), **(options or {})}
     with _python(master, environment), warnings.catch_warnings():
-        # Of whatever goes through Arrow, and nothing of ours is a DataFrame of pandas there.
+        # Of pandas 3: what is used of it, in training alone, is tested.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
         session = _made(name, master, settings, timeout_s)
         try:

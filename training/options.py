@@ -5,6 +5,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from spark.session import LOCAL
+
 DATA: Final = Path("training/data/pima-indians-diabetes.csv")
 
 SENSITIVITY: Final = "sensitivity"
@@ -63,7 +65,7 @@ class Options(Measuring):
         default=XGBOOST, description="what fits the trees: xgboost, in this process, or spark"
     )
     master: str = Field(
-        default="local[*]", description="the master of engine spark, such as spark://HOST:PORT"
+        default=LOCAL, description="the master of engine spark, such as spark://HOST:PORT"
     )
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default="auto",

@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import shutil
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +16,11 @@ import xgboost
 from mlflow.artifacts import download_artifacts
 
 from mypreprocessing import FEATURES
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Feed
+from tests.spark.conftest import Cluster
 from training.__main__ import main
 from training.dataset import read
+from training.evaluate import split
 from training.fit_on_spark import SparkFitError, fit_on_spark
 from training.options import DATA, Options
 
@@ -36,20 +40,26 @@ class Trainings:
         return self.client.get_run(str(registered.run_id))
 
 
+@pytest.fixture(scope="module")
+def root(pyspark: Path) -> str:
+    """Where pyspark is installed and environments are packed."""
+    return str(pyspark.parents[1])
+
+
 @pytest.fixture(autouse=True)
-def _engine(spark_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_ENV_ROOT", str(spark_root.parent))
+def _engine(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ENV_ROOT", root)
 
 
 @pytest.fixture(scope="module")
 def trainings(
-    spark_root: Path, empty_database: Path, tmp_path_factory: pytest.TempPathFactory
+    root: str, empty_database: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Trainings:
     folder, said = tmp_path_factory.mktemp("trainings"), []
     shutil.copy(empty_database, folder / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("MLFLOW_ENV_ROOT", str(spark_root.parent))
+        patch.setenv("MLFLOW_ENV_ROOT", root)
         for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
             patch.delenv(name, raising=False)
         mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
@@ -113,6 +123,36 @@ def test_the_run_says_which_engine_it_was(trainings: Trainings) -> None:
     found = trainings.run(2).data.params
     assert (found["engine"], found["master"], found["workers"]) == ("spark", "local[2]", "2")
     assert trainings.run(1).data.params["engine"] == "xgboost"
+
+
+def test_a_worker_that_is_killed_in_the_middle_changes_nothing(
+    cluster: Cluster, feed: Feed, folders: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PIP_EXTRA_INDEX_URL", "NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, feed.environ[name])
+    killing = threading.Thread(target=kill_in_the_middle, args=(cluster, starts(cluster)))
+    killing.start()
+    data, options = read(ROOT / DATA), Options(engine="spark", master=cluster.master, workers=2)
+    rows, before = split(data, options).training, starts(cluster)
+    found = fit_on_spark(data.records.iloc[rows], data.labels[rows], options)
+    killing.join()
+    assert starts(cluster) >= before + 2  # it was fitting when it was killed, and began again
+    saved = (folders[1] / "artifacts/booster.ubj").read_bytes()
+    assert found.get_booster().save_raw("ubj") == saved
+
+
+def kill_in_the_middle(cluster: Cluster, before: int) -> None:
+    """Kill a worker as soon as the tasks have found one another, and start another one."""
+    while starts(cluster) == before:
+        time.sleep(0.02)
+    cluster.kill_worker()
+    cluster.restore()
+
+
+def starts(cluster: Cluster) -> int:
+    """How many times tasks have found one another on a cluster: the first of them says so."""
+    logs = cluster.folder.glob("worker-*/app-*/*/stderr")
+    return sum(log.read_text(errors="replace").count("Task 0 got rank 0") for log in logs)
 
 
 def test_more_tasks_than_the_machine_runs_at_a_time_are_one_line() -> None:
