@@ -266,8 +266,11 @@ def test_an_option_that_is_none_is_one_line(
     assert found.count("\n") == 1
 
 
-@pytest.mark.parametrize(("module", "does"), [("spark.batch_score", False), ("feed.publish", True)])
-def test_the_command_needs_no_tool_of_development(module: str, *, does: bool) -> None:
+@pytest.mark.parametrize(
+    ("module", "does"),
+    [("spark.batch_score", False), ("training.__main__", False), ("feed.publish", True)],
+)
+def test_the_commands_need_no_tool_of_development(module: str, *, does: bool) -> None:
     """The training environment has none. What publishes shows that one would be seen."""
     told = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
     run = subprocess.run(
