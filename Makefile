@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 # Compiled files stay: else every command compiles MLflow anew, which takes longer than what it does.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint lock feed publish train tune promote rollback serve ui report due image tag record bench soak clean
+.PHONY: help demo test lint lock feed publish train tune score promote rollback serve ui report due image tag record bench soak clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,6 +47,9 @@ train: .venv/ready ## mlflow run: train, evaluate, log, register; ARGS='-P trees
 tune: .venv/ready ## choose the trees' parameters anew; ARGS='-P trials=200 -P minutes=30'
 	python -m feed run -- mlflow run . -e tune --env-manager uv --experiment-name diabetes $(ARGS)
 
+score: .venv/ready ## mlflow run: a table through the champion, on Spark; ARGS='-P input=… -P output=…'
+	python -m feed run -- mlflow run . -e batch_score --env-manager uv --experiment-name diabetes $(ARGS)
+
 promote: .venv/ready ## make a registered version the champion; VERSION=3
 	python -m training.promote $(VERSION)
 
@@ -76,9 +79,10 @@ tag: .venv/ready ## name the tested image for a registry, before docker push; RE
 record: .venv/ready ## write down at the model's version what was pushed; REPOSITORY=…
 	python -m mlflow_model.image record $(REPOSITORY)
 
-bench: .venv/ready ## the image beside MLflow's own, the server beside its peers; 20 minutes
+bench: .venv/ready ## the image beside MLflow's own, the server beside its peers, batch scoring; 30 minutes
 	python -m benchmarks.image
 	python -m benchmarks.serving
+	python -m benchmarks.batch --output benchmarks
 
 soak: .venv/ready ## mixed load on the scoring server, whose memory may not grow; 10 minutes, ARGS='--minutes 2'
 	python -m benchmarks.soak $(ARGS)

@@ -18,6 +18,9 @@ SERVING: Final = "mlflow_model/requirements.txt"
 TRAINING: Final = "training/requirements.txt"
 DEVELOPMENT: Final = "requirements-dev.txt"
 BOOTSTRAP: Final = "requirements-uv.txt"
+SPARK: Final = "spark/requirements.txt"
+SPARK_BUILD: Final = "spark/build.txt"
+SPARK_EXECUTORS: Final = "spark/executors.txt"
 
 _LOCKS: Final = {
     BOOTSTRAP: ["--group", "bootstrap"],
@@ -29,6 +32,10 @@ _LOCKS: Final = {
         *("training/requirements.in", "--group", "dev", "--constraints", TRAINING),
         *("--no-emit-package", "mypreprocessing"),
     ],
+    # Apart from all others: half a gigabyte that only Spark's users need.
+    SPARK: ["spark/requirements.in"],
+    SPARK_BUILD: ["spark/build.in"],
+    SPARK_EXECUTORS: ["spark/executors.in", "--constraints", TRAINING],
 }
 _PEERS: Final = "benchmarks/peers/*/requirements.in"
 

@@ -11,7 +11,8 @@ from feed.lock import DEVELOPMENT, ROOT, SERVING, TRAINING, LockError
 from tests.package import VERSION
 from tests.test_publish import changed
 
-LOCKS = (lock.BOOTSTRAP, SERVING, TRAINING, DEVELOPMENT)
+SPARK = (lock.SPARK, lock.SPARK_BUILD, lock.SPARK_EXECUTORS)
+LOCKS = (lock.BOOTSTRAP, SERVING, TRAINING, DEVELOPMENT, *SPARK)
 PEERS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("benchmarks/peers/*/*.txt"))
 
 
@@ -71,6 +72,11 @@ def test_the_peers_have_the_version_of_xgboost_that_is_served() -> None:
     assert {dict(pins(path))["xgboost-cpu"] for path in PEERS} == {served}
 
 
+def test_executors_have_the_versions_that_are_tested() -> None:
+    assert pins(lock.SPARK_EXECUTORS)
+    assert pins(lock.SPARK_EXECUTORS) <= pins(DEVELOPMENT)
+
+
 def test_the_version_of_the_build_backend_is_the_one_in_the_lock() -> None:
     text = (ROOT / "mypreprocessing" / "pyproject.toml").read_text(encoding="utf-8")
     assert f'"hatchling=={dict(pins(DEVELOPMENT))["hatchling"]}"' in text
@@ -83,6 +89,7 @@ def test_locking_again_changes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
         "pyproject.toml",
         "mlflow_model/requirements.in",
         "training/requirements.in",
+        *(str(Path(each).with_suffix(".in")) for each in SPARK),
     ):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)

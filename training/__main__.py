@@ -1,6 +1,7 @@
 """The command that MLproject's entry point runs."""
 
 import sys
+from typing import Final
 
 from mlflow import ActiveRun, MlflowClient
 from mlflow.exceptions import MlflowException
@@ -12,11 +13,14 @@ from training.dataset import DataError, read
 from training.evaluate import evaluate, split, table
 from training.evaluation import Evaluation
 from training.fit import fit
+from training.fit_on_spark import SparkFitError, fit_on_spark
 from training.interruption import deferred
 from training.liveness import left_running
-from training.options import Options
+from training.options import SPARK, XGBOOST, Options
 from training.registry import RegistryError
 from training.tripwires import TripwireError, check, check_data
+
+FIT: Final = {XGBOOST: fit, SPARK: fit_on_spark}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments, Options, program="python -m training")
     try:
         train(options)
-    except (DataError, RegistryError, TripwireError, MlflowException) as error:
+    except (DataError, RegistryError, SparkFitError, TripwireError, MlflowException) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -41,7 +45,8 @@ def train(options: Options) -> None:
     with log.start_run() as run:
         clear_away(run)
         log.log_provenance(run, data, rows, options)
-        classifier = fit(data.records.iloc[rows.training], data.labels[rows.training], options)
+        records, labels = data.records.iloc[rows.training], data.labels[rows.training]
+        classifier = FIT[options.engine](records, labels, options)
         evaluation = evaluate(data, rows, classifier, options)
         print(table(evaluation))
         log.log_figures(evaluation)

@@ -1,6 +1,6 @@
 """Fit the booster: from records to a classifier, with the preprocessing inside."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -48,24 +48,28 @@ def fit(records: pd.DataFrame, labels: npt.NDArray[np.int64], options: Options) 
         Its booster knows the names of the features. The same input gives the same bytes: one
         thread, one seed.
     """
-    classifier = XGBClassifier(
-        n_estimators=options.trees,
-        max_depth=options.depth,
-        learning_rate=options.learning_rate,
-        subsample=options.subsample,
-        colsample_bytree=options.colsample,
-        min_child_weight=options.min_child_weight,
-        reg_lambda=options.reg_lambda,
-        monotone_constraints=dict.fromkeys(RISING, 1),
-        random_state=options.seed,
-        n_jobs=1,
-    )
-    return classifier.fit(_features(records), labels)
+    classifier = XGBClassifier(**parameters(options), n_jobs=1)
+    return classifier.fit(features(records), labels)
+
+
+def parameters(options: Options) -> dict[str, Any]:
+    """Return what XGBoost is told, whichever engine it runs on."""
+    return {
+        "n_estimators": options.trees,
+        "max_depth": options.depth,
+        "learning_rate": options.learning_rate,
+        "subsample": options.subsample,
+        "colsample_bytree": options.colsample,
+        "min_child_weight": options.min_child_weight,
+        "reg_lambda": options.reg_lambda,
+        "monotone_constraints": dict.fromkeys(RISING, 1),
+        "random_state": options.seed,
+    }
 
 
 def probabilities(classifier: XGBClassifier, records: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Return the probability of diabetes for each record, shape (n,)."""
-    predicted = classifier.predict_proba(_features(records))[:, 1]
+    predicted = classifier.predict_proba(features(records))[:, 1]
     return np.asarray(predicted, dtype=np.float64)
 
 
@@ -76,9 +80,10 @@ def contributions(classifier: XGBClassifier, records: pd.DataFrame) -> npt.NDArr
     Lundberg et al., 'From local explanations to global understanding with explainable AI for
     trees', Nature Machine Intelligence 2020.
     """
-    found = classifier.get_booster().predict(DMatrix(_features(records)), pred_contribs=True)
+    found = classifier.get_booster().predict(DMatrix(features(records)), pred_contribs=True)
     return np.asarray(found, dtype=np.float64)
 
 
-def _features(records: pd.DataFrame) -> pd.DataFrame:
+def features(records: pd.DataFrame) -> pd.DataFrame:
+    """Return the features of records under their names, float32, shape (n, 8)."""
     return pd.DataFrame(preprocess(records), columns=list(FEATURES))

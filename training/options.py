@@ -5,12 +5,18 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from spark.session import LOCAL
+
 DATA: Final = Path("training/data/pima-indians-diabetes.csv")
 
 SENSITIVITY: Final = "sensitivity"
 YOUDEN: Final = "youden"
 FIXED: Final = "fixed"
 """The rules for the threshold: two to choose, and that of a threshold that was given."""
+
+XGBOOST: Final = "xgboost"
+SPARK: Final = "spark"
+"""The engines: this process, and tasks of Apache Spark."""
 
 
 class Measuring(BaseModel):
@@ -54,4 +60,14 @@ class Options(Measuring):
     )
     threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["rule"] = Field(
         default="rule", description="probability from which pred is 1, or rule: by threshold_rule"
+    )
+    engine: Literal["xgboost", "spark"] = Field(
+        default=XGBOOST, description="what fits the trees: xgboost, in this process, or spark"
+    )
+    master: str = Field(
+        default=LOCAL, description="the master of engine spark, such as spark://HOST:PORT"
+    )
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto",
+        description="tasks that fit together with engine spark, or auto: by the rows",
     )

@@ -1,0 +1,162 @@
+"""Batch scoring on Spark: how its cost grows, beside the pyfunc in one process and bare XGBoost.
+
+    python -m benchmarks.batch
+    python -m benchmarks.batch --rows 100000 --cores 2
+
+Each job is the command that users type, with a local master, kept to as many of the machine's cores
+as it is told to use, Java and Python together. Generated patients, one of a thousand bad. It writes
+BATCH.md and batch.png to the folder that --output names.
+"""
+
+import argparse
+import datetime as dt
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import mlflow
+
+from benchmarks import batch_report, machine, memory
+from benchmarks.batch_report import Job, Peer, Results, report, tables
+from feed import process
+from feed.lock import ROOT
+from mlflow_model.model import NAME
+from spark.generate import Table, write
+from training import log
+from training.dataset import read
+from training.fit import fit
+from training.options import DATA, Options
+
+WORK: Final = ROOT / ".cache" / "batch"
+"""What a run leaves behind: the model's registry, and a log of every job; the tables go."""
+
+BAD_SHARE: Final = 0.001
+PARTITIONS: Final = 16
+ROWS_BOOSTER: Final = 1_000_000
+ROWS_PYFUNC: Final = 200_000
+"""What the peers are measured on: their rate does not depend on it, and the pyfunc is slow."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print the tables, write the page and the picture, and return the exit status."""
+    options = _parse(arguments)
+    process.end_on_sigterm()
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
+    try:
+        results = measure(options.rows, options.cores)
+    except process.ProcessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(tables(results))
+    if options.output:
+        page = report(results, made(options.rows, options.cores))
+        (options.output / "BATCH.md").write_text(f"{page}\n", encoding="utf-8")
+        batch_report.draw(results, options.output / "batch.png")
+    return 0
+
+
+def measure(rows: list[int], cores: list[int]) -> Results:
+    """Score each number of rows on each number of cores, and measure the peers.
+
+    Raises
+    ------
+    feed.process.ProcessError
+        If a command fails.
+    """
+    model, environ = _registered()
+    booster = _peer("booster", "bare booster", model, ROWS_BOOSTER, environ)
+    pyfunc = _peer("pyfunc", "pyfunc, one process", model, ROWS_PYFUNC, environ)
+    _job(10_000, max(cores), environ)  # pyspark is installed, and files are in the page cache
+    jobs = [_job(count, each, environ) for count in rows for each in cores]
+    return Results(jobs, pyfunc, booster)
+
+
+def _job(rows: int, cores: int, environ: Mapping[str, str]) -> Job:
+    """Score a table with the command of `spark.batch_score`; the table and the output go."""
+    _say(f"{rows:,} rows on {cores} cores")
+    source, output = WORK / f"patients-{rows}", WORK / "scored"
+    if not source.exists():
+        _remove_tables()
+        write(Table(rows, PARTITIONS, BAD_SHARE), source)
+    command = [
+        *(sys.executable, "-m", "spark.batch_score", "--master", f"local[{cores}]"),
+        *("--input", str(source), "--output", str(output), "--model", f"models:/{NAME}/1"),
+    ]
+    done = memory.measure(
+        command, env=environ, cwd=ROOT, log=WORK / f"{rows}-{cores}.log", cores=cores
+    )
+    shutil.rmtree(output)
+    return Job(rows, cores, done.seconds, done.peak_mib)
+
+
+def _peer(name: str, title: str, model: Path, rows: int, environ: Mapping[str, str]) -> Peer:
+    _say(f"{title}: {rows:,} rows")
+    source, log_file = WORK / f"good-{rows}", WORK / f"{name}.log"
+    write(Table(rows), source)
+    command = [sys.executable, "-m", "benchmarks.batch_peers", name, str(model), str(source)]
+    memory.measure(command, env=environ, cwd=ROOT, log=log_file, cores=1)
+    shutil.rmtree(source)
+    found = json.loads(log_file.read_text(encoding="utf-8").splitlines()[-1])
+    return Peer(title, found["rows"], found["seconds"])
+
+
+def _registered() -> tuple[Path, dict[str, str]]:
+    """Train and register the model in a registry of its own; its files, and who has it."""
+    uri = f"sqlite:///{WORK}/mlflow.db"
+    data = read(ROOT / DATA)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment(
+        experiment_id=mlflow.create_experiment(NAME, artifact_location=str(WORK / "artifacts"))
+    )
+    with mlflow.start_run():
+        logged = log.log_model(fit(data.records, data.labels, Options()), 0.5)
+    mlflow.register_model(logged.model_uri, NAME)
+    model = mlflow.artifacts.download_artifacts(logged.model_uri, dst_path=str(WORK / "model"))
+    return Path(model), {**os.environ, "MLFLOW_TRACKING_URI": uri, "SPARK_LOCAL_IP": "127.0.0.1"}
+
+
+def _remove_tables() -> None:
+    for each in WORK.glob("patients-*"):
+        shutil.rmtree(each)
+
+
+def made(rows: list[int], cores: list[int]) -> str:
+    """Return when, where and how the results are made: a paragraph."""
+    day = dt.datetime.now(tz=dt.UTC).date()
+    given = f"--rows {' '.join(map(str, rows))} --cores {' '.join(map(str, cores))}"
+    return (
+        f"Made on {day} with `python -m benchmarks.batch {given}` on "
+        f"{machine.describe()}. A job is the whole command, `python -m spark.batch_score` with a "
+        "local master, kept to the cores that it is told to use, Java and Python together. Its "
+        "seconds are those from start to end, Spark's start and the writing of the output "
+        "included; memory is the greatest that any one process of a kind had, shared pages "
+        f"included. Generated patients, {BAD_SHARE:.1%} of them bad. The bare booster predicts, "
+        "with one thread, features that lie ready in memory; the pyfunc reads Parquet, checks each "
+        "row with `Patient`, preprocesses and predicts. One run each."
+    )
+
+
+def _say(what: str) -> None:
+    print(f"{what} …", file=sys.stderr, flush=True)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=[10**6, 3 * 10**6, 10**7], help="how many rows"
+    )
+    parser.add_argument("--cores", type=int, nargs="+", default=[1, 2], help="how many cores")
+    parser.add_argument("--output", type=Path, help="where the page and the picture go, if at all")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,206 @@
+"""The results of batch scoring: targets, tables, the page and the picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.memory import DRIVER, JVM, WORKER
+from benchmarks.results import Verdict
+from benchmarks.table import markdown
+
+LEAST_SHARE: Final = 0.3
+MOST_MIB: Final = 2000
+"""The targets: of the bare booster's rows a second a core, and of any process's memory."""
+
+_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+_PEER: Final = "#BBBBBB"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What scores in one process, on one core."""
+
+    title: str
+    rows: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Rows a second."""
+        return self.rows / self.seconds
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of the Spark job: ``seconds`` are those of the whole command, its start included."""
+
+    rows: int
+    cores: int
+    seconds: float
+    peak_mib: dict[str, float]
+
+    @property
+    def rate(self) -> float:
+        """Rows a second."""
+        return self.rows / self.seconds
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that was measured."""
+
+    jobs: Sequence[Job]
+    pyfunc: Peer
+    booster: Peer
+
+    def share(self, job: Job) -> float:
+        """Return a job's rows a second a core over the bare booster's."""
+        return job.rate / job.cores / self.booster.rate
+
+    @property
+    def largest(self) -> Job:
+        """The job with the most rows, on the most cores."""
+        return max(self.jobs, key=lambda job: (job.rows, job.cores))
+
+    def marginal_rate(self, cores: int) -> float | None:
+        """Return the rows a second between the smallest and the largest table: without the start.
+
+        None where there is one table only.
+        """
+        found = sorted((job for job in self.jobs if job.cores == cores), key=lambda job: job.rows)
+        first, last = found[0], found[-1]
+        if first.rows == last.rows:
+            return None
+        return (last.rows - first.rows) / (last.seconds - first.seconds)
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """Return the targets, and whether they are met."""
+    job = results.largest
+    share, most = results.share(job), max(max(each.peak_mib.values()) for each in results.jobs)
+    said = f"{job.rows:,} rows on {job.cores} cores"
+    return [
+        Verdict(
+            f"{said}: at least {LEAST_SHARE:g} of the bare booster's rows a second a core",
+            f"{share:.2f}",
+            share >= LEAST_SHARE,
+        ),
+        Verdict(
+            f"every process below {MOST_MIB:,} MiB, whatever the rows",
+            f"{most:,.0f} MiB",
+            most < MOST_MIB,
+        ),
+    ]
+
+
+def tables(results: Results) -> str:
+    """Return the targets, how cost grows, and what stands beside it, in Markdown."""
+    targets = [[one.target, one.measured, _met(one)] for one in verdicts(results)]
+    return "\n\n".join(
+        [
+            f"## Targets\n\n{markdown(['target', 'measured', ''], targets)}",
+            f"## How cost grows\n\n{_growth(results)}",
+            f"## Beside others, on one core\n\n{_beside(results)}",
+        ]
+    )
+
+
+def report(results: Results, made: str) -> str:
+    """Return the whole page; ``made`` says when, where and how."""
+    picture = "![Seconds by rows, and rows a second a core](batch.png)"
+    return "\n\n".join(["# Batch scoring on Spark", made, picture, tables(results)])
+
+
+def draw(results: Results, path: Path) -> None:
+    """Draw how cost grows, and the rates beside one another, as a PNG file."""
+    figure = Figure(figsize=(10, 4.2), dpi=150, layout="constrained")
+    figure.suptitle(headline(results), fontsize=13, fontweight="bold")
+    left, right = figure.subplots(1, 2)
+    _draw_growth(left, results)
+    _draw_rates(right, results)
+    figure.savefig(path, metadata={"Software": None})
+
+
+def headline(results: Results) -> str:
+    """Return the finding in a line."""
+    job = results.largest
+    return (
+        f"{job.rows / 1e6:g} million rows in {job.seconds:.0f} s on {job.cores} cores: "
+        f"{results.share(job):.2f} of the bare booster's rate a core"
+    )
+
+
+def _growth(results: Results) -> str:
+    header = ["rows", "cores", "s", "rows/s", "rows/s/core", "of the bare booster's"]
+    kinds = (JVM, DRIVER, WORKER)
+    rows = [
+        [
+            f"{job.rows:,}",
+            str(job.cores),
+            f"{job.seconds:.1f}",
+            f"{job.rate:,.0f}",
+            f"{job.rate / job.cores:,.0f}",
+            f"{results.share(job):.2f}",
+            *(f"{job.peak_mib[kind]:,.0f}" for kind in kinds),
+        ]
+        for job in results.jobs
+    ]
+    return markdown([*header, *(f"{kind}, MiB" for kind in kinds)], rows)
+
+
+def _beside(results: Results) -> str:
+    rows = [
+        [
+            each.title,
+            f"{each.rows:,}",
+            f"{each.rate:,.0f}",
+            f"{each.rate / results.booster.rate:.2f}",
+        ]
+        for each in (results.booster, results.pyfunc)
+    ]
+    for cores in sorted({job.cores for job in results.jobs}):
+        rate = results.marginal_rate(cores)
+        if rate is not None:
+            per_core = rate / cores
+            title = f"Spark on {cores} core{'s' * (cores > 1)}, a core, its start left out"
+            rows.append([title, "", f"{per_core:,.0f}", f"{per_core / results.booster.rate:.2f}"])
+    return markdown(["", "rows", "rows/s", "of the bare booster's"], rows)
+
+
+def _met(verdict: Verdict) -> str:
+    return "met" if verdict.met else "**missed**"
+
+
+def _draw_growth(axes: Axes, results: Results) -> None:
+    for cores, colour in zip(sorted({job.cores for job in results.jobs}), _COLOURS, strict=False):
+        jobs = sorted((job for job in results.jobs if job.cores == cores), key=lambda job: job.rows)
+        rows, seconds = [job.rows / 1e6 for job in jobs], [job.seconds for job in jobs]
+        axes.plot(rows, seconds, "o-", color=colour, label=f"{cores} core{'s' * (cores > 1)}")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("million rows")
+    axes.set_ylabel("seconds, the start of Spark included")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_rates(axes: Axes, results: Results) -> None:
+    job = results.largest
+    bars = {
+        results.booster.title: results.booster.rate,
+        f"Spark, {job.cores} cores": job.rate / job.cores,
+        results.pyfunc.title: results.pyfunc.rate,
+    }
+    drawn = axes.barh(list(bars), list(bars.values()), color=[_PEER, _COLOURS[0], _PEER])
+    axes.bar_label(drawn, labels=[f"{rate:,.0f}" for rate in bars.values()], padding=4)
+    axes.set_xlim(right=1.25 * max(bars.values()))
+    axes.invert_yaxis()
+    axes.set_xlabel("rows a second a core")
+    axes.ticklabel_format(axis="x", style="plain")
+    axes.locator_params(axis="x", nbins=4)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)

@@ -1,0 +1,1 @@
+"""Scoring and training on Apache Spark, for tables that one machine does not hold."""

@@ -1,0 +1,138 @@
+"""Files where driver and executors both reach them: what is written is there whole, or not at all.
+
+It runs in the executors: it imports installed distributions only.
+"""
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from pyarrow import fs
+
+_UNFINISHED: Final = ".part"
+
+
+class StorageError(OSError):
+    """A place cannot be read or written; the message says which."""
+
+
+class Place(NamedTuple):
+    """A path in a file system.
+
+    Attributes
+    ----------
+    system
+        As pyarrow has it: the local one (and what is mounted), HDFS, Azure, S3.
+    path
+        In the system's own form.
+    address
+        What `locate` finds it by, from whatever folder.
+    """
+
+    system: Any
+    path: str
+    address: str
+
+    def at(self, name: str) -> "Place":
+        """Return the place of a name below this one."""
+        return Place(self.system, f"{self.path}/{name}", f"{self.address}/{name}")
+
+    def of(self, path: str) -> "Place":
+        """Return the place of another path in the same system."""
+        return self._replace(path=path)
+
+    def exists(self) -> bool:
+        """Return whether there is a file or a folder."""
+        return bool(self.system.get_file_info(self.path).type != fs.FileType.NotFound)
+
+    def read(self) -> bytes:
+        """Return the content of a file."""
+        with self.system.open_input_stream(self.path) as stream:
+            return bytes(stream.read())
+
+    def write(self, content: bytes) -> None:
+        """Write a file as a whole."""
+        with self.replaced() as part, self.system.open_output_stream(part) as stream:
+            stream.write(content)
+
+    def make_folder(self) -> None:
+        """Make a folder, and those above it."""
+        self.system.create_dir(self.path, recursive=True)
+
+    @contextlib.contextmanager
+    def replaced(self) -> Iterator[str]:
+        """Give a path of a name of its own, that takes this place once it is written.
+
+        Whoever writes the same at the same time, such as another attempt of a task, has another
+        name: the place has what the last of them wrote. After an exception nothing is left.
+        """
+        folder, _, name = self.path.rpartition("/")
+        part = f"{folder}/_{name}.{uuid.uuid4().hex}{_UNFINISHED}"
+        try:
+            yield part
+            self.system.move(part, self.path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self.system.delete_file(part)
+            raise
+
+
+def sweep(folder: Place) -> None:
+    """Remove what writers have left in a folder that were killed. Nobody may write there now."""
+    for info in folder.system.get_file_info(fs.FileSelector(folder.path)):
+        if info.base_name.endswith(_UNFINISHED):
+            folder.system.delete_file(info.path)
+
+
+def locate(address: str) -> Place:
+    """Return the place that an address stands for: a path, or what pyarrow reads as an URI.
+
+    Raises
+    ------
+    StorageError
+        If it is an URI of a kind that is not known, or whose host cannot be found.
+
+    Examples
+    --------
+    >>> locate("/data/patients").path
+    '/data/patients'
+    """
+    if "://" not in address:
+        path = str(Path(address).resolve())
+        return Place(fs.LocalFileSystem(), path, path)
+    try:
+        system, path = fs.FileSystem.from_uri(address)
+    except (OSError, ValueError) as error:
+        kind = address.partition("://")[0]
+        raise StorageError(f"cannot use addresses of {kind}://: {type(error).__name__}") from None
+    return Place(system, path.rstrip("/"), address.rstrip("/"))
+
+
+def files(place: Place, endings: tuple[str, ...]) -> list[Any]:
+    """Return the files with such an ending: the one at a place, or all below it, by their path.
+
+    As Spark does, it leaves out what has a name, or is in a folder of a name, that begins with
+    ``_`` or a dot.
+
+    Raises
+    ------
+    StorageError
+        If there is nothing at all.
+    """
+    info = place.system.get_file_info(place.path)
+    if info.type == fs.FileType.NotFound:
+        raise StorageError(f"{place.path} does not exist")
+    if info.type == fs.FileType.File:
+        return [info]
+    found = place.system.get_file_info(fs.FileSelector(place.path, recursive=True))
+    return sorted(
+        (each for each in found if _counts(each, place, endings)), key=lambda each: str(each.path)
+    )
+
+
+def _counts(info: Any, place: Place, endings: tuple[str, ...]) -> bool:
+    below = info.path.removeprefix(place.path).strip("/").split("/")
+    hidden = any(name.startswith(("_", ".")) for name in below)
+    return bool(info.type == fs.FileType.File and info.path.endswith(endings) and not hidden)

@@ -1,0 +1,78 @@
+"""Masters: which there are, and one line where one cannot be reached."""
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from feed import process
+from spark import session
+from spark.session import GIVEN, MasterError
+from tests.spark.conftest import Registry
+
+
+@pytest.mark.parametrize(
+    "master",
+    ["", "spark://", "spark:host:7077", "http://host", "localhost", "k8s://", "mesos://h:1"],
+)
+def test_what_is_no_master_is_one_line_that_says_what_is(master: str) -> None:
+    with pytest.raises(MasterError, match=r"is no master: expected local\[\*\], spark://HOST:PORT"):
+        session.check_reachable(master)
+
+
+@pytest.mark.parametrize("kind", ["spark://127.0.0.1", "k8s://https://127.0.0.1"])
+def test_a_master_that_does_not_listen_is_one_line_at_once(kind: str) -> None:
+    before = time.monotonic()
+    with pytest.raises(MasterError, match=r"cannot be reached: 127.0.0.1:\d+: Connection refused$"):
+        session.check_reachable(f"{kind}:{process.free_port()}")
+    assert time.monotonic() - before < 5
+
+
+def test_a_host_that_nobody_knows_is_one_line() -> None:
+    with pytest.raises(MasterError, match="cannot be reached: nowhere.invalid:7077: "):
+        session.check_reachable("spark://nowhere.invalid")
+
+
+def test_one_master_of_several_is_enough() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        session.check_reachable(f"spark://127.0.0.1:{process.free_port()},127.0.0.1:{port}")
+
+
+def test_yarn_needs_the_settings_of_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HADOOP_CONF_DIR", "YARN_CONF_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(MasterError, match="^master yarn: set HADOOP_CONF_DIR"):
+        session.check_reachable("yarn")
+    monkeypatch.setenv("YARN_CONF_DIR", "/etc/hadoop/conf")
+    session.check_reachable("yarn")
+
+
+@pytest.mark.parametrize("master", ["local", "local[2]", "local[*]", GIVEN])
+def test_some_masters_have_no_address(master: str) -> None:
+    assert session.addresses(master) == []
+
+
+@pytest.mark.usefixtures("pyspark", "user")
+def test_a_master_that_listens_and_says_nothing_is_one_line_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        never = session.connected(
+            "never", f"spark://127.0.0.1:{silent.getsockname()[1]}", timeout_s=20
+        )
+        with pytest.raises(MasterError, match="did not take the application within 20 s"):
+            never.__enter__()
+    assert "PYSPARK_PYTHON" not in os.environ
+
+
+@pytest.mark.usefixtures("pyspark")
+def test_a_local_session_listens_on_this_machine_alone(user: Registry, tmp_path: Path) -> None:
+    del user
+    with session.connected("local", "local[1]") as spark:
+        settings = dict(spark.sparkContext.getConf().getAll())
+        assert settings["spark.driver.host"] == settings["spark.driver.bindAddress"] == "127.0.0.1"
+        assert spark.sparkContext.uiWebUrl is None
+        assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
+        assert spark.range(5).count() == 5
+    assert not list(tmp_path.iterdir())
