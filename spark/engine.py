@@ -5,7 +5,7 @@ It has half a gigabyte, and Spark is not for everybody: no environment of the pr
 
 import contextlib
 import hashlib
-import importlib.metadata
+import importlib
 import importlib.util
 import os
 import re
@@ -44,7 +44,8 @@ def ready(environ: Mapping[str, str] = os.environ) -> None:
     if home := environ.get("SPARK_HOME"):
         _check(_use_home(Path(home)), f"SPARK_HOME ({home})")
     elif importlib.util.find_spec("pyspark") is not None:
-        _check(importlib.metadata.version("pyspark"), "the installed pyspark")
+        # Not from its metadata: within spark-submit it is an archive on the path.
+        _check(importlib.import_module("pyspark").__version__, "the installed pyspark")
     else:
         sys.path.append(str(installed(environ)))  # last: it has nothing that anything else needs
 

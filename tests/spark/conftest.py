@@ -36,8 +36,11 @@ class Registry:
     @property
     def environ(self) -> dict[str, str]:
         """The environment of a user who runs the commands by hand."""
+        environ = clean_environ()
+        # Every process that Spark starts would compile MLflow anew.
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)
         return {
-            **clean_environ(),
+            **environ,
             "MLFLOW_TRACKING_URI": self.uri,
             "MLFLOW_ENV_ROOT": str(self.folder / "envs"),
             "PYTHONPATH": str(ROOT),
@@ -195,7 +198,12 @@ def contents(output: Path) -> dict[str, bytes]:
 def pyspark(registry: Registry, java_home: Path) -> Path:
     """The folder of the installed pyspark, which a session finds again; a Spark of its own too."""
     del java_home
-    return engine.installed(registry.environ) / "pyspark"
+    # Kept over the runs of the tests, as the environments of served models are: it takes minutes.
+    made = engine.installed({**registry.environ, "MLFLOW_ENV_ROOT": str(ROOT / ".cache" / "spark")})
+    found = Path(registry.environ["MLFLOW_ENV_ROOT"]) / made.name
+    found.parent.mkdir(exist_ok=True)
+    found.symlink_to(made)
+    return found / "pyspark"
 
 
 @pytest.fixture(scope="session")
