@@ -27,7 +27,7 @@ from pydantic import ValidationError
 
 from feed import credential
 from mlflow_model import container
-from mlflow_model.model import NAME, FeatureMismatchError, PreprocessingMismatchError
+from mlflow_model.model import NAME
 from spark import engine, environment, java, plan, score, session, storage
 from spark.plan import Plan, Record
 from spark.storage import Place
@@ -53,11 +53,9 @@ FAILURES: Final = (
     credential.CredentialError,
     container.StartError,
     engine.EngineError,
-    FeatureMismatchError,
     java.JavaError,
     MlflowException,
     plan.InputError,
-    PreprocessingMismatchError,
     ScoringError,
     session.MasterError,
     OSError,
@@ -153,11 +151,12 @@ def fetch(uri: str, folder: Path) -> Model:
     Raises
     ------
     ScoringError
-        If the address is not that of a registered version.
+        If the address is not that of a registered version, or it was trained beside another
+        mypreprocessing than is here.
     mlflow.exceptions.MlflowException
         If the registry does not have it.
-    mlflow_model.container.StartError, mlflow_model.model.PreprocessingMismatchError
-        If its files were changed, or it was trained beside another mypreprocessing than is here.
+    mlflow_model.container.StartError
+        If its files were changed.
     """
     found = re.fullmatch(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))", uri)
     if found is None:
@@ -169,7 +168,10 @@ def fetch(uri: str, folder: Path) -> Model:
     address = f"models:/{name}/{version}"
     files = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(folder / _ARCHIVE)))
     container.check_files(files)
-    model = mlflow.pyfunc.load_model(str(files)).unwrap_python_model()
+    try:
+        model = mlflow.pyfunc.load_model(str(files)).unwrap_python_model()
+    except RuntimeError as error:  # of the model's own copy of the code, as PreprocessingMismatch
+        raise ScoringError(f"{address} cannot be used here: {error}") from None
     if not hasattr(model, "decide"):
         raise ScoringError(f"{address} was logged before it could score in batches: train again")
     return Model(address, files)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from packaging.requirements import Requirement
 
+import mypreprocessing
 from feed import process
 from mypreprocessing import FEATURES
 from spark import plan
@@ -230,6 +232,23 @@ def test_a_model_that_is_not_registered_is_one_line(
     assert found.startswith("error: ")
     assert told in found
     assert found.count("\n") == 1
+
+
+@pytest.mark.usefixtures("user")
+def test_a_model_that_was_trained_beside_another_package_is_one_line(
+    patients: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = shutil.copytree(Path(mypreprocessing.__file__).parent, tmp_path / "mypreprocessing")
+    (other / "patient.py").write_text("", encoding="utf-8")
+    monkeypatch.setattr(mypreprocessing, "__file__", str(other / "__init__.py"))
+    assert main(command(patients, tmp_path / "output")) == 1
+    told = lines(capsys)[1]
+    assert told.startswith("error: models:/diabetes/1 cannot be used here: the model was trained")
+    assert "files that differ: ['patient.py']" in told
+    assert told.count("\n") == 1
 
 
 @pytest.mark.usefixtures("user", "java_home")
