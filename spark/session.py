@@ -213,6 +213,23 @@ def said(error: Exception) -> str:
     return next(iter(text.strip().splitlines()), type(error).__name__)
 
 
+def end_java() -> None:
+    """End the process of Java that pyspark keeps for the next session, if there is one.
+
+    It ends with this process by itself.
+    """
+    from pyspark import SparkContext  # noqa: PLC0415 # `engine.ready` finds it
+
+    gateway: Any = SparkContext._gateway  # noqa: SLF001 # pyspark has no public way to it
+    process = _java_process()
+    if process is not None:
+        gateway.close()
+        process.kill()
+        process.wait()
+        process.stdin.close()
+    SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001 # likewise
+
+
 @contextmanager
 def _bounded(timeout_s: float) -> Iterator[threading.Event]:
     """End the Java process if a ``with`` block takes too long: nothing else ends its waiting.
@@ -238,7 +255,7 @@ def _bounded(timeout_s: float) -> Iterator[threading.Event]:
         left.set()
         watching.join()
         if too_late.is_set():
-            _forget_java()
+            end_java()
 
 
 def _java_process() -> Any:
@@ -246,13 +263,6 @@ def _java_process() -> Any:
     from pyspark import SparkContext  # noqa: PLC0415 # `engine.ready` finds it
 
     return getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001
-
-
-def _forget_java() -> None:
-    """Let pyspark start Java again: it would go on asking the process that has ended."""
-    from pyspark import SparkContext  # noqa: PLC0415 # `engine.ready` finds it
-
-    SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001
 
 
 def _wait_for_executor(session: "SparkSession", master: str, timeout_s: float) -> None:

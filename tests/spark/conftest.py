@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ import mlflow
 import pytest
 
 from feed import process
-from spark import engine, java, plan, score, storage
+from spark import engine, java, plan, score, session, storage
 from spark.batch_score import Model, fetch
 from spark.generate import Table, write
 from tests.conftest import ROOT, clean_environ
@@ -195,7 +196,7 @@ def contents(output: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def pyspark(registry: Registry, java_home: Path) -> Path:
+def pyspark(registry: Registry, java_home: Path) -> Iterator[Path]:
     """The folder of the installed pyspark, which a session finds again; a Spark of its own too."""
     del java_home
     # Kept over the runs of the tests, as the environments of served models are: it takes minutes.
@@ -203,7 +204,9 @@ def pyspark(registry: Registry, java_home: Path) -> Path:
     found = Path(registry.environ["MLFLOW_ENV_ROOT"]) / made.name
     found.parent.mkdir(exist_ok=True)
     found.symlink_to(made)
-    return found / "pyspark"
+    yield found / "pyspark"
+    if "pyspark" in sys.modules:
+        session.end_java()
 
 
 @pytest.fixture(scope="session")
