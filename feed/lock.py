@@ -21,6 +21,7 @@ BOOTSTRAP: Final = "requirements-uv.txt"
 SPARK: Final = "spark/requirements.txt"
 SPARK_BUILD: Final = "spark/build.txt"
 SPARK_EXECUTORS: Final = "spark/executors.txt"
+SPARK_FITTING: Final = "spark/fitting.txt"
 
 _LOCKS: Final = {
     BOOTSTRAP: ["--group", "bootstrap"],
@@ -36,6 +37,7 @@ _LOCKS: Final = {
     SPARK: ["spark/requirements.in"],
     SPARK_BUILD: ["spark/build.in"],
     SPARK_EXECUTORS: ["spark/executors.in", "--constraints", TRAINING],
+    SPARK_FITTING: ["spark/fitting.in", "--constraints", TRAINING],
 }
 _PEERS: Final = "benchmarks/peers/*/requirements.in"
 

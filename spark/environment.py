@@ -19,7 +19,10 @@ from feed import credential
 from spark import engine
 
 EXECUTORS: Final = Path(__file__).with_name("executors.txt")
-"""The lock of what executors need on top of a model's requirements."""
+"""The lock of what executors need on top of a model's requirements, to score."""
+
+FITTING: Final = Path(__file__).with_name("fitting.txt")
+"""Likewise, to fit."""
 
 _SECONDS: Final = 315532800  # 1980, the earliest that every archive can have
 

@@ -11,7 +11,7 @@ from feed.lock import DEVELOPMENT, ROOT, SERVING, TRAINING, LockError
 from tests.package import VERSION
 from tests.test_publish import changed
 
-SPARK = (lock.SPARK, lock.SPARK_BUILD, lock.SPARK_EXECUTORS)
+SPARK = (lock.SPARK, lock.SPARK_BUILD, lock.SPARK_EXECUTORS, lock.SPARK_FITTING)
 LOCKS = (lock.BOOTSTRAP, SERVING, TRAINING, DEVELOPMENT, *SPARK)
 PEERS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("benchmarks/peers/*/*.txt"))
 
@@ -72,9 +72,10 @@ def test_the_peers_have_the_version_of_xgboost_that_is_served() -> None:
     assert {dict(pins(path))["xgboost-cpu"] for path in PEERS} == {served}
 
 
-def test_executors_have_the_versions_that_are_tested() -> None:
-    assert pins(lock.SPARK_EXECUTORS)
-    assert pins(lock.SPARK_EXECUTORS) <= pins(DEVELOPMENT)
+@pytest.mark.parametrize("path", [lock.SPARK_EXECUTORS, lock.SPARK_FITTING])
+def test_executors_have_the_versions_that_are_tested(path: str) -> None:
+    assert pins(path)
+    assert pins(path) <= pins(DEVELOPMENT)
 
 
 def test_the_version_of_the_build_backend_is_the_one_in_the_lock() -> None:

@@ -62,7 +62,7 @@ def fit_on_spark(
         packed = None
         if not session.is_local(options.master) and options.master != session.GIVEN:
             session.check_reachable(options.master)  # before the packing, which takes a minute
-            packed = environment.packed([REQUIREMENTS, environment.EXECUTORS])
+            packed = environment.packed([REQUIREMENTS, environment.FITTING])
         with session.connected(
             "diabetes training", options.master, environment=packed, options=_SETTINGS
         ) as spark:

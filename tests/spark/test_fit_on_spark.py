@@ -130,10 +130,10 @@ def test_a_worker_that_is_killed_in_the_middle_changes_nothing(
 ) -> None:
     for name in ("PIP_EXTRA_INDEX_URL", "NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, feed.environ[name])
-    killing = threading.Thread(target=kill_in_the_middle, args=(cluster, starts(cluster)))
-    killing.start()
     data, options = read(ROOT / DATA), Options(engine="spark", master=cluster.master, workers=2)
     rows, before = split(data, options).training, starts(cluster)
+    killing = threading.Thread(target=kill_in_the_middle, args=(cluster, before), daemon=True)
+    killing.start()
     found = fit_on_spark(data.records.iloc[rows], data.labels[rows], options)
     killing.join()
     assert starts(cluster) >= before + 2  # it was fitting when it was killed, and began again
