@@ -26,12 +26,17 @@ if TYPE_CHECKING:
 ROWS_A_WORKER: Final = 10_000
 """Fewer rows are not worth a task of their own: it waits longer for the others than it works."""
 
+ATTEMPTS: Final = 4
+"""How many times the tasks may fail, as many as Spark lets a single task. It gives up tasks that
+only work together when one of them is lost, so that they start again from here."""
+
 _SETTINGS: Final = {
     # The tasks start together or not at all. Spark asks every second whether there is room for
-    # them, for half a minute, and not every quarter of a minute for ten.
+    # them, and not every quarter of a minute.
     "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "1s",
-    "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "30",
+    "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": f"{session.TIMEOUT_S:.0f}",
 }
+_LOST: Final = "failed barrier"  # what Spark says then
 _LOGGER: Final = "XGBoost-PySpark"
 
 
@@ -101,28 +106,37 @@ def _fit(
     from xgboost.spark import SparkXGBClassifier  # noqa: PLC0415 # it imports pyspark
 
     logging.getLogger(_LOGGER).setLevel(logging.WARNING)
-    slots = spark.sparkContext.defaultParallelism
-    count = workers(options, len(records), slots)
-    if session.is_local(options.master) and count > slots:  # a cluster's nodes may yet come
-        raise SparkFitError(f"workers {count}: the master {options.master} runs {slots} at a time")
-    estimator = SparkXGBClassifier(
-        **parameters(options),
-        features_col=list(FEATURES),
-        label_col=LABEL,
-        num_workers=count,
-        verbose=False,
-        # A new one for every attempt: tasks that start again after a lost node find the one on
-        # the driver still waiting for those that are gone.
-        launch_tracker_on_driver=False,
-    )
     table = spark.createDataFrame(records.astype("float64").assign(**{LABEL: labels}))
-    try:
-        model = estimator.fit(_preprocessed(table.repartition(count)))
-    except (Py4JError, PySparkException) as error:
-        raise SparkFitError(f"Spark could not fit: {session.said(error)}") from error
+    for attempt in range(1, ATTEMPTS + 1):
+        count = _count(spark, len(records), options)
+        estimator = SparkXGBClassifier(
+            **parameters(options),
+            features_col=list(FEATURES),
+            label_col=LABEL,
+            num_workers=count,
+            verbose=False,
+            # A new one for every attempt, where the first of the tasks is.
+            launch_tracker_on_driver=False,
+        )
+        try:
+            model = estimator.fit(_preprocessed(table.repartition(count)))
+            break
+        except (Py4JError, PySparkException) as error:
+            if attempt == ATTEMPTS or _LOST not in str(error):
+                raise SparkFitError(f"Spark could not fit: {session.said(error)}") from error
+            print(f"a task of {count} was lost: attempt {attempt + 1} of {ATTEMPTS}", flush=True)
     classifier = XGBClassifier(**parameters(options), n_jobs=1)
     classifier.load_model(model.get_booster().save_raw("ubj"))
     return classifier
+
+
+def _count(spark: "SparkSession", rows: int, options: Options) -> int:
+    """Return how many tasks fit together on the nodes that there are now."""
+    slots = spark.sparkContext.defaultParallelism
+    count = workers(options, rows, slots)
+    if session.is_local(options.master) and count > slots:  # a cluster's nodes may yet come
+        raise SparkFitError(f"workers {count}: the master {options.master} runs {slots} at a time")
+    return count
 
 
 def _preprocessed(table: "DataFrame") -> "DataFrame":
