@@ -109,7 +109,9 @@ def test_a_worker_that_is_killed_in_the_middle_loses_nothing(
 def kill_in_the_middle(cluster: Cluster, output: Path) -> None:
     """Kill a worker once the first part is done; the others are not."""
     records = output / plan.PARTS
-    while not records.exists() or not list(records.glob("part-*")):
+    deadline = time.monotonic() + 300
+    while not list(records.glob("part-*")):
+        assert time.monotonic() < deadline, "no part was done"
         time.sleep(0.005)
     cluster.kill_worker()
     assert len(list(records.glob("part-*"))) < MANY.partitions
