@@ -221,8 +221,10 @@ def test_bytecode_that_was_left_in_the_model_stays_out_of_the_image(
     trained: Trained, tmp_path: Path
 ) -> None:
     """Whoever loads a model where it lies leaves some; it would be run instead of model.py."""
-    (tmp_path / "build").mkdir()
-    model = _model(trained, tmp_path).rename(tmp_path / "build" / "model_dir")
+    folder = tmp_path / "build" / "model_dir"
+    folder.mkdir(parents=True)
+    model = _model(trained, folder)
+    assert model == folder
     (model / "__pycache__").mkdir()
     (model / "__pycache__" / "model.cpython-311.pyc").write_bytes(b"")
     context.make(context.Build((), tmp_path / "build", Path()), tmp_path)
