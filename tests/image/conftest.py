@@ -153,9 +153,12 @@ def held_out(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> dict
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def container(built: Built) -> Iterator[Container]:
-    """The image at work, with two workers and nothing that it does not need."""
+    """The image at work, with two workers and nothing that it does not need.
+
+    It ends with this folder's tests: those of the pipeline look at what an engine has left.
+    """
     del built
     with running("diabetes", workers=2) as started:
         yield started

@@ -53,8 +53,8 @@ def pulled(world: World, first: Run, tmp_path_factory: pytest.TempPathFactory) -
     """The image, pulled by its digest, as REPOSITORY@DIGEST; the engine had none of it left."""
     assert first.results["image"] == SUCCEEDED
     reference = world.champion.tags[release.REFERENCE]
-    names = docker.ask("images", "--format", "{{.Repository}}:{{.Tag}}").decode().split()
-    ours = [name for name in names if not name.startswith("python:")]
+    images = docker.ask("images", "--no-trunc", "--format", "{{.Repository}} {{.ID}}").decode()
+    ours = {line.split()[1] for line in images.splitlines() if not line.startswith("python ")}
     docker.ask("image", "rm", "--force", *ours)
     docker.ask("builder", "prune", "--all", "--force")
     config = tmp_path_factory.mktemp("docker")
