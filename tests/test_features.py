@@ -1,6 +1,7 @@
 """From records to features: what a zero means, which column is which, what is refused."""
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Literal
 
 import numpy as np
@@ -127,6 +128,13 @@ def test_a_frame_with_an_infinity_is_refused(value: float) -> None:
 def test_a_frame_of_something_other_than_numbers_is_refused(value: object, kind: str) -> None:
     with pytest.raises(TypeError, match=f"column 'glucose': expected numbers, got {kind}"):
         preprocess(frame(glucose=value))
+
+
+@pytest.mark.parametrize("value", [10**400, Decimal("sNaN")])
+def test_a_frame_of_numbers_that_no_float_holds_is_refused_without_them(value: object) -> None:
+    with pytest.raises(TypeError, match="column 'glucose': expected numbers, got some") as error:
+        preprocess(frame(glucose=value))
+    assert error.value.__suppress_context__
 
 
 def test_numbers_beyond_float32_are_refused() -> None:
