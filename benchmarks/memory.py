@@ -16,7 +16,7 @@ DRIVER: Final = "driver Python"
 JVM: Final = "driver JVM"
 WORKER: Final = "Python worker"
 
-_EVERY_S: Final = 0.1
+_EVERY_S: Final = 0.25  # to look takes some of the time that is measured
 
 
 class Measured(NamedTuple):

@@ -182,7 +182,7 @@ class Trees:
         self._contributions = json.dumps({**options, "type": 2}).encode()
         self._matrix = json.dumps({**missing, "nthread": 1}).encode()
 
-    def probabilities(self, features: npt.NDArray[np.float32]) -> list[float]:
+    def probabilities(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the probability for each row. Threads may call it at the same time.
 
         https://xgboost.readthedocs.io/en/stable/c.html has XGBoosterPredictFromDense.
@@ -191,6 +191,11 @@ class Trees:
         ----------
         features
             float32, C-contiguous, shape (n, number of features), NaN where a value is missing.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32, shape (n,).
 
         Raises
         ------
@@ -209,7 +214,8 @@ class Trees:
                 *call.results,
             )
         )
-        return call.found[: len(features)]
+        # A copy: the next call of this thread writes to the same place.
+        return np.frombuffer(ctypes.string_at(call.found, 4 * len(features)), np.float32)
 
     def contributions(self, features: npt.NDArray[np.float32]) -> list[list[float]]:
         """Return what each feature adds to the log-odds of each row, then the base value.
@@ -309,23 +315,33 @@ class DiabetesModel(PythonModel):
         predictions: list[Prediction] = self._predictions.validate_python(
             [
                 {"model": NAME, "pred": pred, "probability": probability}
-                for pred, probability in zip(*self.decide(features), strict=True)
+                for pred, probability in zip(
+                    *(decided.tolist() for decided in self.decide(features)), strict=True
+                )
             ]
         )
         if params and params.get(EXPLAIN):
             return self._explained(predictions, features)
         return predictions
 
-    def decide(self, features: npt.NDArray[np.float32]) -> tuple[list[int], list[float]]:
+    def decide(
+        self, features: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]:
         """Return ``pred`` and ``probability`` of each row of features.
 
         Parameters
         ----------
         features
             What `mypreprocessing.preprocess` returns: float32, shape (n, 8).
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            int8 and float64, each of shape (n,).
         """
-        probabilities = self._trees.probabilities(features)
-        return [int(each >= self._threshold) for each in probabilities], probabilities
+        # Wide before it is compared: numpy would round the threshold to float32.
+        probabilities = self._trees.probabilities(features).astype(np.float64)
+        return (probabilities >= self._threshold).view(np.int8), probabilities
 
     def _explained(
         self, predictions: list[Prediction], features: npt.NDArray[np.float32]

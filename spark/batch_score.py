@@ -132,12 +132,11 @@ def batch_score(options: Options) -> Record:
         mlflow.set_tags({"model.version": job.model_version, "model.sha256": job.model_sha256})
         left = sorted(set(range(len(job.parts))) - plan.records(output).keys())
         print(f"{len(left)} of {len(job.parts)} parts to score with {job.model}", flush=True)
-        if left:
-            work(job, left, output, model, options)
+        scoring_s = work(job, left, output, model, options) if left else 0.0
         done = plan.total(plan.records(output))
         check_share(done, done.scored + done.refused, options.max_bad_share)
         finish(job, output, done)
-        _log(done, time.monotonic() - began)
+        _log(done, time.monotonic() - began, scoring_s)
     print(
         f"{done.scored} rows scored, {done.refused} refused, by {job.model}: "
         f"{options.output} ({_reasons(done)})"
@@ -207,8 +206,13 @@ def begin(job: Plan, output: Place) -> Plan:
     return job
 
 
-def work(job: Plan, left: list[int], output: Place, model: Model, options: Options) -> None:
+def work(job: Plan, left: list[int], output: Place, model: Model, options: Options) -> float:
     """Let the executors do the parts that are left.
+
+    Returns
+    -------
+    float
+        How long they took, in seconds: their start is in it, Spark's own is not.
 
     Raises
     ------
@@ -224,10 +228,13 @@ def work(job: Plan, left: list[int], output: Place, model: Model, options: Optio
         packed = environment.packed([model.folder / "requirements.txt", environment.EXECUTORS])
     with session.connected(f"score {job.model}", options.master, environment=packed) as spark:
         _ship(spark, model.folder)
+        began = time.monotonic()
         with _stopped_early(spark, job, output, options.max_bad_share):
             answers = _parts_done(spark, left, output)
+        took_s = time.monotonic() - began
     if faults := sorted(answer.fault for answer in answers if answer.fault):
         raise plan.InputError(faults[0])
+    return took_s
 
 
 def check_share(done: Record, rows: int, most: float) -> None:
@@ -346,7 +353,7 @@ def _run(options: Options) -> Iterator[None]:
         yield
 
 
-def _log(done: Record, seconds: float) -> None:
+def _log(done: Record, seconds: float, scoring_s: float) -> None:
     """Log how many rows there were, and why some are refused; nothing about a row."""
     rows = done.scored + done.refused
     mlflow.log_metrics(
@@ -356,6 +363,7 @@ def _log(done: Record, seconds: float) -> None:
             "rows_refused": done.refused,
             "refused_share": done.refused / rows if rows else 0.0,
             "seconds": seconds,
+            "seconds_scoring": scoring_s,
         }
     )
     mlflow.log_dict(done.reasons, "refused.json")

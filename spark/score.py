@@ -57,7 +57,9 @@ class Chunk(NamedTuple):
 class Scorer(NamedTuple):
     """The model's own decision, the rules of its rows, and its version."""
 
-    decide: Callable[[npt.NDArray[np.float32]], tuple[list[int], list[float]]]
+    decide: Callable[
+        [npt.NDArray[np.float32]], tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]
+    ]
     rules: tuple[Rule, ...]
     version: str
 
@@ -163,14 +165,14 @@ def answer(chunk: Chunk, scorer: Scorer, *, text: bool) -> tuple[Any, list[Refus
         records = records[checked.accepted]
         table = table.filter(pa.array(checked.accepted))
     pred, probability = scorer.decide(preprocess(records))
-    values = {
-        "pred": pred,
-        "probability": probability,
-        "model_version": [scorer.version] * len(pred),
+    added = {
+        "pred": pa.array(pred),
+        "probability": pa.array(probability),
+        "model_version": pa.repeat(scorer.version, len(pred)),
     }
-    added = [pa.array(values[name], kind) for name, kind in plan.ADDED.items()]
     answers = pa.RecordBatch.from_arrays(
-        [*table.columns, *added], names=[*table.schema.names, *plan.ADDED]
+        [*table.columns, *(added[name].cast(kind) for name, kind in plan.ADDED.items())],
+        names=[*table.schema.names, *plan.ADDED],
     )
     return answers, checked.refusals
 
@@ -261,8 +263,12 @@ def _writing(place: Place) -> Iterator[Callable[[Any], None]]:
         def add(rows: Any) -> None:
             nonlocal writer
             if writer is None:
+                # A dictionary of numbers that are all different helps nobody.
+                repeated = [name for name in rows.schema.names if name != "probability"]
                 writer = stack.enter_context(
-                    pq.ParquetWriter(path, rows.schema, filesystem=place.system)
+                    pq.ParquetWriter(
+                        path, rows.schema, filesystem=place.system, use_dictionary=repeated
+                    )
                 )
             writer.write_batch(rows)
 

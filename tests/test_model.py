@@ -140,28 +140,35 @@ def test_the_trees_answer_what_the_booster_does_to_the_bit(
     booster = classifier.get_booster()
     features = preprocess(data.records.sample(rows, replace=True, random_state=0))
     assert np.isnan(features).any() or rows < 1000
-    assert Trees(booster).probabilities(features) == booster.inplace_predict(features).tolist()
+    np.testing.assert_array_equal(
+        Trees(booster).probabilities(features), booster.inplace_predict(features)
+    )
 
 
 def test_threads_predict_at_the_same_time(data: Any, classifier: Any) -> None:
     trees = Trees(classifier.get_booster())
     features = [preprocess(data.records.iloc[start : start + 100]) for start in range(0, 700, 100)]
-    expected = [trees.probabilities(each) for each in features]
+    expected = [trees.probabilities(each).tolist() for each in features]
     with ThreadPoolExecutor(max_workers=7) as pool:
         for _ in range(50):
-            assert list(pool.map(trees.probabilities, features)) == expected
+            found = pool.map(trees.probabilities, features)
+            assert [each.tolist() for each in found] == expected
 
 
 def test_threads_explain_while_others_predict(data: Any, classifier: Any) -> None:
     trees = Trees(classifier.get_booster())
     features = [preprocess(data.records.iloc[start : start + 50]) for start in range(0, 200, 50)]
-    tasks = [
+    tasks: list[tuple[Callable[[Any], Any], Any]] = [
         (task, each) for each in features for task in (trees.contributions, trees.probabilities)
     ]
-    expected = [task(each) for task, each in tasks]
+
+    def done(task: tuple[Callable[[Any], Any], Any]) -> Any:
+        return np.asarray(task[0](task[1])).tolist()
+
+    expected = [done(task) for task in tasks]
     with ThreadPoolExecutor(max_workers=8) as pool:
         for _ in range(20):
-            assert list(pool.map(lambda work: work[0](work[1]), tasks)) == expected
+            assert list(pool.map(done, tasks)) == expected
 
 
 @pytest.mark.parametrize("ask", [Trees.probabilities, Trees.contributions])
