@@ -33,6 +33,10 @@ class Peer:
         """Rows a second."""
         return self.rows / self.seconds
 
+    def __add__(self, other: "Peer") -> "Peer":
+        """Return both measurements of one peer together."""
+        return Peer(self.title, self.rows + other.rows, self.seconds + other.seconds)
+
 
 @dataclass(frozen=True)
 class Job:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import mlflow
 import mlflow.artifacts
@@ -230,10 +230,10 @@ def work(job: Plan, left: list[int], output: Place, model: Model, options: Optio
         _ship(spark, model.folder)
         began = time.monotonic()
         with _stopped_early(spark, job, output, options.max_bad_share):
-            answers = _parts_done(spark, left, output)
+            faults = _do_parts(spark, left, output)
         took_s = time.monotonic() - began
-    if faults := sorted(answer.fault for answer in answers if answer.fault):
-        raise plan.InputError(faults[0])
+    if faults:
+        raise plan.InputError(min(faults))
     return took_s
 
 
@@ -279,8 +279,15 @@ def _planned(options: Options, model: Model) -> Plan:
     )
 
 
-def _parts_done(spark: "SparkSession", left: list[int], output: Place) -> list[Any]:
+def _do_parts(spark: "SparkSession", left: list[int], output: Place) -> list[str]:
     """Run the job: a task for each part, which Spark gives to another executor if one is lost.
+
+    Numbers need no table: Spark's SQL takes seconds to begin, which are saved.
+
+    Returns
+    -------
+    list of str
+        Why parts cannot be read.
 
     Raises
     ------
@@ -290,10 +297,11 @@ def _parts_done(spark: "SparkSession", left: list[int], output: Place) -> list[A
     from py4j.protocol import Py4JError  # noqa: PLC0415 # `session.connected` finds it
     from pyspark.errors import PySparkException  # noqa: PLC0415 # `session.connected` finds it
 
-    do = partial(score.run, parts=left, output=output.address, model=_ARCHIVE)
-    numbers = spark.range(0, len(left), 1, numPartitions=len(left))
+    do = partial(score.run, output=output.address, model=_ARCHIVE)
     try:
-        return list(numbers.mapInArrow(do, score.ANSWER).collect())
+        faults: list[str] = (
+            spark.sparkContext.parallelize(left, len(left)).mapPartitions(do).collect()
+        )
     except (PySparkException, Py4JError) as error:
         kinds = re.findall(r"^(?:\w+\.)*(\w+(?:Error|Exception))\b", str(error), re.MULTILINE)
         # The name alone: what an error says may be a patient's.
@@ -301,6 +309,7 @@ def _parts_done(spark: "SparkSession", left: list[int], output: Place) -> list[A
             f"Spark gave the job up ({kinds[-1] if kinds else type(error).__name__}); what is done "
             "stays: start it again. SPARK_LOG_LEVEL=warn shows Spark's own log"
         ) from None
+    return faults
 
 
 def _ship(spark: "SparkSession", model: Path) -> None:

@@ -7,10 +7,11 @@ executors: it imports installed distributions only.
 
 import contextlib
 import csv
+import gc
 import io
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -27,9 +28,6 @@ from spark.storage import Place
 
 CHUNK_ROWS: Final = 2**16
 """How many rows are in memory at once."""
-
-ANSWER: Final = "part long, fault string"
-"""The schema of what `run` tells the driver, in Spark's words: of rows, nothing."""
 
 _REFUSED: Final = pa.schema(
     {"file": pa.string(), "row": pa.int64(), "field": pa.string(), "rule": pa.string()}
@@ -64,35 +62,33 @@ class Scorer(NamedTuple):
     version: str
 
 
-def run(batches: Iterator[Any], *, parts: list[int], output: str, model: str) -> Iterator[Any]:
-    """Do some parts, as ``mapInArrow`` asks for it.
+def run(parts: Iterable[int], *, output: str, model: str) -> Iterator[str]:
+    """Do some parts, as ``mapPartitions`` asks for it.
 
     Parameters
     ----------
-    batches
-        Of Arrow, with the column ``id``: which of the parts this task is to do.
     parts
-        The numbers of the parts of the plan that are left.
+        Their numbers in the plan.
     output
         The address of the output, which has the plan.
     model
         The name of the model's archive.
+
+    Yields
+    ------
+    str
+        Why a part cannot be read, if it cannot: doing it again would not help.
     """
     from pyspark import SparkFiles  # noqa: PLC0415 # is there where Spark is
 
     folder = SparkFiles.get(model)
     place = storage.locate(output)
     job = Plan.model_validate_json(place.at(plan.PLAN).read())
-    for batch in batches:
-        for part in (parts[index] for index in batch.column("id").to_pylist()):
-            fault = None
-            try:
-                do(job, part, place, scorer(folder, job.model_version))
-            except plan.InputError as error:  # doing it again would not help
-                fault = str(error)
-            yield pa.RecordBatch.from_pydict(
-                {"part": pa.array([part], pa.int64()), "fault": pa.array([fault], pa.string())}
-            )
+    for part in parts:
+        try:
+            do(job, part, place, scorer(folder, job.model_version))
+        except plan.InputError as error:
+            yield str(error)
 
 
 @lru_cache(maxsize=1)
@@ -101,6 +97,8 @@ def scorer(folder: str, version: str) -> Scorer:
     import mlflow.pyfunc  # noqa: PLC0415 # takes a second or two
 
     model = mlflow.pyfunc.load_model(folder).unwrap_python_model()
+    # pyspark collects garbage after each task, and would look through all of this each time.
+    gc.freeze()
     return Scorer(model.decide, rules.rules_of(), version)
 
 
