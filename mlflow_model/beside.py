@@ -224,11 +224,5 @@ def _run(task: Callable[[], None], *, keep: socket.socket) -> NoReturn:
 
 def _read(source: socket.socket, size: int) -> bytes:
     """Return exactly so many bytes, or none at all where the other side has gone."""
-    found = bytearray(size)
-    view = memoryview(found)
-    while view:
-        got = source.recv_into(view)
-        if not got:
-            return b""
-        view = view[got:]
-    return bytes(found)
+    found = source.recv(size, socket.MSG_WAITALL)
+    return found if len(found) == size else b""

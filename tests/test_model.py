@@ -133,7 +133,7 @@ def test_one_request_is_one_call_of_the_booster_with_one_thread(
     assert config["learner"]["generic_param"]["nthread"] == "1"
 
 
-@pytest.mark.parametrize("rows", [1, 2, 1000])
+@pytest.mark.parametrize("rows", [1, 2, 1000, 5000])
 def test_the_trees_answer_what_the_booster_does_to_the_bit(
     data: Any, classifier: Any, rows: int
 ) -> None:
