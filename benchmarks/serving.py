@@ -1,8 +1,10 @@
 """The scoring server, side by side with what else serves the same model.
 
 Every server has an environment of its own, the same booster, one worker, and listens on 127.0.0.1.
-All are up at once and loaded in turns, one round after the other; figures are medians over the
-rounds, ratios are taken round by round. First every server has to give the booster's probabilities.
+All are up at once and loaded in turns, one kind of load and one round after the other, every other
+round backwards: a machine that changes its pace does so for all of them. Figures are medians over
+the rounds, ratios are taken round by round. First every server has to give the booster's
+probabilities.
 
     python -m benchmarks.serving
     python -m benchmarks.serving --rounds 1 --seconds 2 --only ours,fastapi
@@ -143,9 +145,9 @@ def made(options: argparse.Namespace) -> str:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Return the options of a command line, or end the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5, help="rounds (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds (%(default)s)")
     parser.add_argument(
-        "--seconds", type=int, default=3, help="seconds a server, kind of load and round"
+        "--seconds", type=int, default=1, help="seconds a server, kind of load and round"
     )
     parser.add_argument("--only", default="", help="some servers only, for instance ours,fastapi")
     parser.add_argument(
@@ -175,11 +177,12 @@ def _measure(
             stack.enter_context(_running(server, binaries[server.name], trained))
             for server in servers
         ]
-        for number in range(1, options.rounds + 1):
-            for one in running:
-                print(f"round {number}: {one.server.title}", file=sys.stderr, flush=True)
-                for cell in CELLS:
-                    samples[one.server.name][cell].append(_load(one, cell, options.seconds))
+        for one, cell in itertools.product(running, CELLS):
+            _load(one, cell, _WARM_UP_S)
+        for number, cell in itertools.product(range(options.rounds), CELLS):
+            print(f"round {number + 1}: {cell}", file=sys.stderr, flush=True)
+            for one in running if number % 2 == 0 else reversed(running):
+                samples[one.server.name][cell].append(_load(one, cell, options.seconds))
     return Results(servers, samples)
 
 
@@ -222,10 +225,8 @@ def _load(running: Running, cell: str, seconds: int) -> Sample:
     server, port = running.server, running.port
     if cell == MANY:
         path = server.path_many or server.path
-        load.large_requests(port, path, running.many, rows=ROWS, seconds=0)
         return load.large_requests(port, path, running.many, rows=ROWS, seconds=seconds)
     url, connections = f"http://127.0.0.1:{port}{server.path}", _CONNECTIONS[cell]
-    load.single_rows(url, running.bodies, connections=connections, seconds=_WARM_UP_S)
     return load.single_rows(url, running.bodies, connections=connections, seconds=seconds)
 
 

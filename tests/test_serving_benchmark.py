@@ -233,7 +233,7 @@ def test_the_page_names_no_place_of_this_machine(tmp_path: Path) -> None:
     installed = dict.fromkeys([name for one in every() for name in one.framework], "1.0")
     options = serving.parse(["--rounds", "2"])
     page = report(results, {one.name: installed for one in every()}, serving.made(options))
-    assert "--rounds 2 --seconds 3" in page
+    assert "--rounds 2 --seconds 1" in page
     for place in (str(Path.home()), os.uname().nodename, str(load.SCRIPT.parent)):
         assert place not in page
     picture.draw(results, tmp_path / "serving.png")
