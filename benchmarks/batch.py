@@ -41,20 +41,14 @@ ROWS_PYFUNC: Final = 200_000
 """What the peers are measured on: their rate does not depend on it, and the pyfunc is slow."""
 
 
+@process.command(process.ProcessError)
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print the tables, write the page and the picture, and return the exit status."""
     options = _parse(arguments)
-    process.end_on_sigterm()
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
-    try:
-        results = measure(options.rows, options.cores)
-    except process.ProcessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    results = measure(options.rows, options.cores)
     print(tables(results))
     if options.output:
         page = report(results, made(options.rows, options.cores))

@@ -63,18 +63,14 @@ class Kind:
     port: int
 
 
+@process.command(*FAILURES)
 def main() -> int:
     """Measure both, print the table, and return 1 if ours misses one of the targets."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--starts", type=int, default=5, help="starts to take the median of")
     options = parser.parse_args()
-    try:
-        with _engine(), credential_or_local() as found, tempfile.TemporaryDirectory() as folder:
-            measured = _side_by_side(found, Path(folder), options.starts)
-    except FAILURES as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    ours, theirs = measured
+    with _engine(), credential_or_local() as found, tempfile.TemporaryDirectory() as folder:
+        ours, theirs = _side_by_side(found, Path(folder), options.starts)
     print(f"{machine.describe()}\n\n{table(ours, theirs)}")
     return int(any(share > TARGETS[name] for name, share in shares(ours, theirs).items()))
 

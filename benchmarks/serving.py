@@ -86,20 +86,14 @@ class Running:
     many: bytes
 
 
+@process.command(process.ProcessError)
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print the tables, write the page and the picture, and return the exit status."""
     options = parse(arguments)
-    process.end_on_sigterm()
-    try:
-        load.find_wrk()  # before anything is made
-        servers = _chosen(options.only)
-        binaries = {one.name: environments.make(one.requirements) for one in servers}
-        results = _measure(servers, binaries, options)
-    except process.ProcessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    load.find_wrk()  # before anything is made
+    servers = _chosen(options.only)
+    binaries = {one.name: environments.make(one.requirements) for one in servers}
+    results = _measure(servers, binaries, options)
     print(tables(results))
     if options.only:
         print("servers were left out: RESULTS.md and serving.png stay as they are", file=sys.stderr)

@@ -24,18 +24,12 @@ What to do next:
 """
 
 
+@process.command(*FAILURES, requests.RequestException, OSError)
 def main() -> int:
     """Do the main job and return the exit status; a failure is one line on standard error."""
     os.chdir(ROOT)
-    process.end_on_sigterm()
-    try:
-        with credential_or_local(make=True) as found, environments.no_half_made(os.environ):
-            _main_job(found)
-    except (*FAILURES, requests.RequestException, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    with credential_or_local(make=True) as found, environments.no_half_made(os.environ):
+        _main_job(found)
     print(_NEXT)
     return 0
 

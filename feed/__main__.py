@@ -15,17 +15,11 @@ from feed.local import PORT, LocalFeed
 FAILURES = (credential.CredentialError, lock.LockError, process.ProcessError, publish.PublishError)
 
 
+@process.command(*FAILURES)
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status; a failure is one line on standard error."""
     options = _parser().parse_args(arguments)
-    process.end_on_sigterm()
-    try:
-        status: int = options.command(options)
-    except FAILURES as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    status: int = options.command(options)
     return status
 
 

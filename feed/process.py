@@ -1,14 +1,18 @@
 """Run another program to its end, or keep one in the background and surely end it."""
 
+import functools
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, ParamSpec
+
+P = ParamSpec("P")
 
 GRACE_S: Final = 10.0
 """How long a server has to end by itself before it is killed, in seconds."""
@@ -60,6 +64,35 @@ def end_on_sigterm() -> None:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, leave)
+
+
+def command(*failures: type[Exception]) -> Callable[[Callable[P, int]], Callable[P, int]]:
+    """Make a function that does a command's work the command: it returns the exit status.
+
+    What the work cannot do is one line on standard error and status 1, Ctrl-C is 130, and SIGTERM
+    ends it as `end_on_sigterm` says.
+
+    Parameters
+    ----------
+    failures
+        The exceptions whose messages are such lines; any other is a fault of ours, and is raised.
+    """
+
+    def decorate(work: Callable[P, int]) -> Callable[P, int]:
+        @functools.wraps(work)
+        def main(*args: P.args, **kwargs: P.kwargs) -> int:
+            end_on_sigterm()
+            try:
+                return work(*args, **kwargs)
+            except failures as error:
+                print(f"error: {error}", file=sys.stderr)
+                return 1
+            except KeyboardInterrupt:
+                return 130
+
+        return main
+
+    return decorate
 
 
 @contextmanager

@@ -106,35 +106,10 @@ def document(
     authenticated
         Whether an API key is needed.
     """
-    schemas: dict[str, Any] = {}
-    rows = _described(reader.rows_schema, "validation", schemas)
-    predictions = _described(result.core_schema, "serialization", schemas)
-    schemas["InvocationResponse"] = _object({"predictions": predictions})
-    params = None
-    if reader.params_schema is not None:
-        params = _described(reader.params_schema, "validation", schemas)
-        params["type"] = ["object", "null"]
-    schemas["InvocationRequest"] = _request(reader, rows, params)
-    schemas["InvocationError"] = _ERROR
+    schemas = _schemas(reader, result)
     security: dict[str, Any] = (
         {"security": [{"apiKey": []}, {"bearer": []}]} if authenticated else {}
     )
-    content: dict[str, Any] = {JSON: {"schema": {"$ref": _REF.format(model="InvocationRequest")}}}
-    if example:
-        content[JSON]["example"] = json.loads(example)
-    if reader.columns:
-        header = ",".join(reader.columns)
-        content[CSV] = {
-            "schema": {
-                "type": "string",
-                "description": "A line of names, in any order, then a line for each row",
-                **_csv_pattern(header, schemas.get(reader.row_name, {})),
-            },
-            "example": _csv_example(header, example),
-        }
-        content[PARQUET] = {
-            "schema": {"type": "string", "format": "binary", "description": f"Columns {header}"}
-        }
     invocations = {
         "operationId": "invocations",
         "tags": [_PREDICTIONS["name"]],
@@ -143,15 +118,8 @@ def document(
             f"Predictions come in the order of the rows; there may be {reader.max_rows:,}. "
             "What is wrong with a request is listed by field, without repeating a value."
         ),
-        "requestBody": {"required": True, "content": content},
-        "responses": {
-            "200": _answer("The predictions", "InvocationResponse"),
-            **{
-                str(status): _failure(status)
-                for status in _ERRORS
-                if authenticated or status != 401  # noqa: PLR2004 # no API key
-            },
-        },
+        "requestBody": {"required": True, "content": _content(reader, example, schemas)},
+        "responses": _responses(authenticated=authenticated),
         **security,
     }
     return json.dumps(
@@ -170,6 +138,52 @@ def document(
             },
         }
     ).encode()
+
+
+def _schemas(reader: Reader, result: TypeAdapter[Any]) -> dict[str, Any]:
+    """Describe what is asked and answered, by the names that refer to it."""
+    schemas: dict[str, Any] = {}
+    rows = _described(reader.rows_schema, "validation", schemas)
+    predictions = _described(result.core_schema, "serialization", schemas)
+    schemas["InvocationResponse"] = _object({"predictions": predictions})
+    params = None
+    if reader.params_schema is not None:
+        params = _described(reader.params_schema, "validation", schemas)
+        params["type"] = ["object", "null"]
+    schemas["InvocationRequest"] = _request(reader, rows, params)
+    schemas["InvocationError"] = _ERROR
+    return schemas
+
+
+def _content(
+    reader: Reader, example: bytes | None, schemas: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Describe a request's body in each of the formats."""
+    content: dict[str, Any] = {JSON: {"schema": {"$ref": _REF.format(model="InvocationRequest")}}}
+    if example:
+        content[JSON]["example"] = json.loads(example)
+    if reader.columns:
+        header = ",".join(reader.columns)
+        content[CSV] = {
+            "schema": {
+                "type": "string",
+                "description": "A line of names, in any order, then a line for each row",
+                **_csv_pattern(header, schemas.get(reader.row_name, {})),
+            },
+            "example": _csv_example(header, example),
+        }
+        content[PARQUET] = {
+            "schema": {"type": "string", "format": "binary", "description": f"Columns {header}"}
+        }
+    return content
+
+
+def _responses(*, authenticated: bool) -> dict[str, Any]:
+    errors = [status for status in _ERRORS if authenticated or status != 401]  # noqa: PLR2004 # no API key
+    return {
+        "200": _answer("The predictions", "InvocationResponse"),
+        **{str(status): _failure(status) for status in errors},
+    }
 
 
 def _described(schema: Any, mode: Any, schemas: dict[str, Any]) -> dict[str, Any]:

@@ -23,21 +23,15 @@ ENVIRONMENTS: Final = lock.ROOT / ".cache" / "serving"
 """Where the environments of served models are, by what they are made from."""
 
 
+@process.command(*FAILURES, MlflowException)
 def main() -> int:
     """Serve until Ctrl-C or SIGTERM, and return the exit status."""
-    process.end_on_sigterm()
     os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            model = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=folder))
-            # Of whoever loaded the model where it lies; it would run instead of model.py.
-            shutil.rmtree(model / "__pycache__", ignore_errors=True)
-            return serve(model, os.environ)
-    except (*FAILURES, MlflowException) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=folder))
+        # Of whoever loaded the model where it lies; it would run instead of model.py.
+        shutil.rmtree(model / "__pycache__", ignore_errors=True)
+        return serve(model, os.environ)
 
 
 def serve(model: Path, environ: Mapping[str, str]) -> int:

@@ -1,22 +1,20 @@
 """The scoring server: MLflow's protocol for any pyfunc whose ``predict`` has Pydantic type hints.
 
-An ASGI application: `load` makes it from a model's folder. What a request's bytes mean is in
-rows.py, what is answered beside the event loop in beside.py, the description of it all in
-openapi.py.
+An ASGI application: `load` makes it from a model's folder. How a request is answered is in
+scoring.py, what its bytes mean in rows.py, what is answered beside the event loop in beside.py, the
+description of it all in openapi.py.
 """
 
 import asyncio
 import gc
 import hashlib
 import hmac
-import inspect
 import itertools
 import json
 import os
 import re
 import sys
 import time
-import typing
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
@@ -28,25 +26,21 @@ import mlflow
 import mlflow.pyfunc
 import yaml
 from mlflow.models import Model
-from mlflow.pyfunc import PyFuncModel
-from pydantic import TypeAdapter
 
 from mlflow_model import openapi
 from mlflow_model.beside import Beside, BusyError, EndedError, Outcome, Template
-from mlflow_model.container import StartError
+from mlflow_model.body import Body, Message, Receive
 from mlflow_model.metrics import CONTENT_TYPE, LAG_S, Answer, Metrics
-from mlflow_model.rows import JSON, PARQUET, Reader, Refusal, media_type
+from mlflow_model.rows import JSON, PARQUET, Refusal, media_type
+from mlflow_model.scoring import Scoring
 from mlflow_model.settings import Settings
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 SMALL_BYTES: Final = 8 * 2**10
 """The largest body that is answered in the event loop."""
 
-_SWALLOWED: Final = 16  # times what is allowed: a client that still sends would miss the answer
 _INVOCATIONS: Final = "/invocations"
 _READ: Final = ("GET", "HEAD")
 _EXAMPLE: Final = "serving_input_example.json"
@@ -69,76 +63,6 @@ class Sent(NamedTuple):
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
-
-
-class Scoring:
-    """From the bytes of a request to the bytes of the answer: the one path for every request.
-
-    Parameters
-    ----------
-    model
-        A pyfunc whose ``predict`` takes a list of a type that pydantic knows.
-    max_rows
-        The most rows in a request.
-
-    Attributes
-    ----------
-    seconds
-        How long the model took for its input example; 0 as long as nobody knows.
-
-    Raises
-    ------
-    mlflow_model.container.StartError
-        If the model has no such type hints.
-    """
-
-    def __init__(self, model: PyFuncModel, *, max_rows: int) -> None:
-        python_model, context = _python_model(model)
-        # MLflow's own wrapper of predict checks every row again, one by one.
-        predict = inspect.unwrap(type(python_model).predict)
-        row, result = _types(predict)
-        self.reader = Reader(row, model.metadata.get_params_schema(), max_rows=max_rows)
-        self.result = TypeAdapter(result)
-        parameters = inspect.signature(predict).parameters
-        self._first = (python_model, context) if "context" in parameters else (python_model,)
-        self._takes_params = "params" in parameters
-        self._predict = predict
-        self._dump = self.result.serializer.to_json
-        self.seconds = 0.0
-
-    def answer(self, kind: str, body: bytes) -> Outcome:
-        """Return the answer to a body in one of the formats; whatever fails is an answer too."""
-        begin = time.perf_counter()
-        try:
-            rows, params = self.reader.read(kind, body)
-            if self._takes_params:
-                predictions = self._predict(*self._first, rows, params)
-            else:
-                predictions = self._predict(*self._first, rows)
-            dumped = self._dump(predictions, warnings="error")
-        except Refusal as refusal:
-            return Outcome(refusal.status, 0, str(refusal).encode())
-        except Exception as error:  # noqa: BLE001 # its text could show a value
-            return Outcome(500, 0, f"the model failed with {type(error).__name__}".encode())
-        took_s = time.perf_counter() - begin
-        kept = rows, predictions
-        return Outcome(200, len(rows), b'{"predictions": %b}' % dumped, took_s, kept)
-
-    def warm_up(self, example: bytes) -> None:
-        """Answer a request in JSON, and measure how long that takes.
-
-        Raises
-        ------
-        mlflow_model.container.StartError
-            If it gets no answer.
-        """
-        for _ in range(2):  # the first also makes what is made once
-            outcome = self.answer(JSON, example)
-            self.seconds = outcome.seconds
-            if outcome.status != 200:  # noqa: PLR2004 # OK
-                raise StartError(
-                    f"the model does not answer its own input example: {outcome.body.decode()}"
-                )
 
 
 class Application:
@@ -284,7 +208,7 @@ class Application:
             return _UNAUTHENTICATED
         return page()
 
-    async def _invocations(self, headers: Mapping[bytes, bytes], body: "Body") -> Reply:
+    async def _invocations(self, headers: Mapping[bytes, bytes], body: Body) -> Reply:
         if not self._may(headers):
             return _UNAUTHENTICATED
         if self._metrics:
@@ -390,81 +314,6 @@ class Application:
         return Reply(200, b"\n")
 
 
-class Body:
-    """The body of one request, which is read at most once and within bounds.
-
-    A client reads its answer after it has sent what it has to send. So what is not looked at is
-    received too, and a connection whose client has more to send than that is closed.
-
-    Parameters
-    ----------
-    headers
-        The request's.
-    receive
-        ASGI's.
-    settings
-        The bounds.
-
-    Attributes
-    ----------
-    deadline
-        When the request's time is up, in the event loop's time.
-    ended
-        Whether nothing more will come.
-    """
-
-    def __init__(
-        self, headers: Mapping[bytes, bytes], receive: Receive, settings: Settings
-    ) -> None:
-        self.deadline = asyncio.get_running_loop().time() + settings.timeout_s
-        self.ended = b"content-length" not in headers and b"transfer-encoding" not in headers
-        self._receive = receive
-        self._most = settings.max_body_bytes
-        self._size = 0
-        self._waits = headers.get(b"expect", b"").lower() == b"100-continue"
-
-    async def read(self) -> bytes:
-        """Return it, whole.
-
-        Raises
-        ------
-        mlflow_model.rows.Refusal
-            If it has too many bytes (413), is not here in time (408), or never will be (400).
-        """
-        parts: list[bytes] = []
-        await self._take(self._most, parts)
-        if self._size > self._most:
-            raise Refusal(
-                413,
-                f"the body has more than {self._most} bytes: send several requests, or let the "
-                "server take more with SCORING_MAX_BODY_BYTES",
-            )
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    async def discard(self) -> None:
-        """Receive what was not read, unless the client waits to be asked for it."""
-        if not self._waits:
-            with suppress(Refusal):
-                await self._take(0, [])
-
-    async def _take(self, most: int, parts: list[bytes]) -> None:
-        """Receive what comes, and keep the first so many bytes."""
-        self._waits = False
-        try:
-            async with asyncio.timeout_at(self.deadline):
-                while not self.ended and self._size <= _SWALLOWED * self._most:
-                    message = await self._receive()
-                    self.ended = not message.get("more_body", False)
-                    if message["type"] == "http.disconnect":
-                        raise Refusal(400, "the client went away")
-                    part = message.get("body", b"")
-                    self._size += len(part)
-                    if self._size <= most:
-                        parts.append(part)
-        except TimeoutError:
-            raise Refusal(408, "the body did not arrive in time") from None
-
-
 _CLOSE: Final = ((b"connection", b"close"),)
 _MORE_HEADERS: Final = {503: ((b"retry-after", b"1"),)}
 _UNAUTHENTICATED: Final = Reply(
@@ -507,30 +356,6 @@ def load(folder: Path, settings: Settings) -> Application:
         ),
         metrics=Metrics(identity) if settings.metrics else None,
     )
-
-
-def _python_model(model: PyFuncModel) -> tuple[Any, Any]:
-    try:
-        return model.unwrap_python_model(), model._model_impl.context  # noqa: SLF001 # no other way
-    except (AttributeError, mlflow.MlflowException):
-        raise StartError(
-            "this model is no pyfunc of Python code: log one with type hints on predict"
-        ) from None
-
-
-def _types(predict: Callable[..., Any]) -> tuple[Any, Any]:
-    """Return the type of a row, and the type of what ``predict`` returns."""
-    hints = typing.get_type_hints(predict)
-    result = hints.pop("return", Any)
-    names = [
-        name for name in inspect.signature(predict).parameters if name not in {"self", "context"}
-    ]
-    rows = hints.get(names[0]) if names else None
-    if typing.get_origin(rows) is not list:
-        raise StartError(
-            "predict of this model does not say list[…] of what it takes: log it with type hints"
-        )
-    return typing.get_args(rows)[0], result
 
 
 def _example(folder: Path) -> bytes | None:

@@ -1,10 +1,8 @@
 """The command that MLproject's entry point ``batch_score`` runs: a table through the model."""
 
-import argparse
 import hashlib
 import os
 import re
-import signal
 import sys
 import tempfile
 import threading
@@ -15,22 +13,22 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import mlflow
 import mlflow.artifacts
 import mlflow.pyfunc
 from mlflow import MlflowClient
-from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
-from feed import credential
+from feed import credential, process
 from mlflow_model import container
 from mlflow_model.model import NAME
 from spark import engine, environment, java, plan, score, session, storage
 from spark.plan import Plan, Record
 from spark.storage import Place
+from training.command import Parser, be_quiet
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -95,19 +93,11 @@ class Model:
         return hashlib.sha256((self.folder / container.MANIFEST).read_bytes()).hexdigest()
 
 
+@process.command(*FAILURES)
 def main(arguments: list[str] | None = None) -> int:
     """Score once and return the exit status; a failure is one line on standard error."""
-    signal.signal(signal.SIGTERM, _leave)
-    if not sys.stderr.isatty():
-        os.environ.setdefault(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.name, "false")
-    options = _parse(arguments)
-    try:
-        batch_score(options)
-    except FAILURES as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    be_quiet()
+    batch_score(_parse(arguments))
     return 0
 
 
@@ -386,7 +376,7 @@ def _reasons(done: Record) -> str:
 
 
 def _parse(arguments: list[str] | None) -> Options:
-    parser = _Parser(prog="python -m spark.batch_score", description=__doc__)
+    parser = Parser(prog="python -m spark.batch_score", description=__doc__)
     parser.add_argument("--input", required=True, help="a file or folder of Parquet or CSV")
     parser.add_argument("--output", required=True, help="a folder that is not there yet")
     parser.add_argument("--model", default=MODEL, help="a registered one (%(default)s)")
@@ -424,17 +414,6 @@ def _share(text: str) -> float:
 
 
 _count.__name__, _share.__name__ = "whole number", "share"  # what argparse calls them
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}\n")
-
-
-def _leave(number: int, _: object) -> NoReturn:
-    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import pyarrow as pa
 from annotated_types import Ge, Le
 from pyarrow import parquet
 
+from feed import process
 from mypreprocessing import FEATURES, MEASUREMENTS, Patient
 
 ID: Final = "id"
@@ -122,15 +123,12 @@ CORRELATIONS: Final = {
 """What goes together in the Pima data, by rank; the other pairs are independent here."""
 
 
+@process.command(GenerateError)
 def main(arguments: list[str] | None = None) -> int:
     """Write a table and return the exit status."""
     options = _parse(arguments)
     table = Table(options.rows, options.partitions, options.bad_share, options.seed)
-    try:
-        write(table, options.output)
-    except GenerateError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    write(table, options.output)
     bad = int(bad_before(table, table.rows))
     print(f"{options.output}: {table.rows:,} rows in {table.partitions} files, {bad:,} of them bad")
     return 0

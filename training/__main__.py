@@ -6,9 +6,10 @@ from typing import Final
 from mlflow import ActiveRun, MlflowClient
 from mlflow.exceptions import MlflowException
 
+from feed import process
 from mlflow_model.model import NAME
 from training import log, promotion, registry, show
-from training.command import parse, prepare
+from training.command import be_quiet, parse
 from training.dataset import DataError, read
 from training.evaluate import evaluate, split, table
 from training.evaluation import Evaluation
@@ -23,17 +24,11 @@ from training.tripwires import TripwireError, check, check_data
 FIT: Final = {XGBOOST: fit, SPARK: fit_on_spark}
 
 
+@process.command(DataError, RegistryError, SparkFitError, TripwireError, MlflowException)
 def main(arguments: list[str] | None = None) -> int:
     """Train once and return the exit status; a failure is one line on standard error."""
-    prepare()
-    options = parse(arguments, Options, program="python -m training")
-    try:
-        train(options)
-    except (DataError, RegistryError, SparkFitError, TripwireError, MlflowException) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    be_quiet()
+    train(parse(arguments, Options, program="python -m training"))
     return 0
 
 

@@ -1,8 +1,7 @@
-"""What the commands of training share: options from the command line, and how a signal ends."""
+"""What the commands of training and scoring share: options, and what they show."""
 
 import argparse
 import os
-import signal
 import sys
 from typing import NoReturn, TypeVar
 
@@ -27,18 +26,10 @@ def parse(arguments: list[str] | None, kind: type[Settings], *, program: str) ->
         parser.error(f"--{flag}: {first['msg']}, got {first['input']!r}")
 
 
-def prepare() -> None:
-    """Let SIGTERM end the process like an exception, so that its run is closed as failed.
-
-    And keep MLflow's progress bars off where nobody looks, such as in CI.
-    """
-    signal.signal(signal.SIGTERM, _leave)
+def be_quiet() -> None:
+    """Keep MLflow's progress bars off where nobody looks, such as in CI."""
     if not sys.stderr.isatty():
         os.environ.setdefault(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.name, "false")
-
-
-def _leave(number: int, _: object) -> None:
-    raise SystemExit(128 + number)
 
 
 class Parser(argparse.ArgumentParser):

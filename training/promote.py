@@ -4,12 +4,14 @@ import sys
 
 from mlflow.exceptions import MlflowException
 
+from feed import process
 from mlflow_model.model import NAME
 from training import registry
 from training.command import Parser
 from training.interruption import deferred
 
 
+@process.command(registry.RegistryError, MlflowException)
 def main(arguments: list[str] | None = None) -> int:
     """Change the champion and return the exit status; a failure is one line on standard error."""
     parser = Parser(prog="python -m training.promote", description=__doc__)
@@ -18,12 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if (given.version is None) != given.back:
         parser.error("expected a version, as in make promote VERSION=3, or --back alone")
-    try:
-        with registry.locked(), deferred():
-            print(_roll_back() if given.back else _promote(given.version))
-    except (registry.RegistryError, MlflowException) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    with registry.locked(), deferred():
+        print(_roll_back() if given.back else _promote(given.version))
     return 0
 
 

@@ -15,9 +15,10 @@ from mlflow.exceptions import MlflowException
 from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
 from pydantic import Field
 
+from feed import process
 from training import liveness, log
 from training.candidates import out_of_fold
-from training.command import parse, prepare
+from training.command import be_quiet, parse
 from training.dataset import DataError, Dataset, read
 from training.evaluate import split
 from training.evaluation import MODEL, Split
@@ -53,17 +54,11 @@ class Settings(Measuring):
     storage: Path = Field(default=Path("tuning.db"), description="SQLite file to resume from")
 
 
+@process.command(DataError, MlflowException, optuna.exceptions.OptunaError)
 def main(arguments: list[str] | None = None) -> int:
     """Tune once and return the exit status; a failure is one line on standard error."""
-    prepare()
-    settings = parse(arguments, Settings, program="python -m training.tune")
-    try:
-        tune(settings)
-    except (DataError, MlflowException, optuna.exceptions.OptunaError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    be_quiet()
+    tune(parse(arguments, Settings, program="python -m training.tune"))
     return 0
 
 

@@ -23,18 +23,12 @@ BUILD: Final = (
 )
 
 
+@process.command(*FAILURES, check.CheckError, MlflowException)
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status; a failure is one line on standard error."""
     options = _parser().parse_args(arguments)
-    process.end_on_sigterm()
-    try:
-        os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-        options.run(options)
-    except (*FAILURES, check.CheckError, MlflowException) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    options.run(options)
     return 0
 
 
