@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticOmit, core_schema
 
@@ -79,18 +78,7 @@ def text_pattern(schema: Mapping[str, Any]) -> str | None:
 
 
 class JsonSchema(GenerateJsonSchema):
-    """The JSON schema of what `accept_text` makes, and of answers with all that they may hold."""
-
-    def generate_inner(self, schema: Any) -> JsonSchemaValue:
-        """Describe an answer whose type is serialised by what it is by each of its subtypes too."""
-        described = super().generate_inner(schema)
-        if self.mode != "serialization" or schema["type"] != "model":
-            return described
-        if not schema["cls"].model_config.get("polymorphic_serialization"):
-            return described
-        subtypes = [TypeAdapter(each).core_schema for each in schema["cls"].__subclasses__()]
-        ways = [described, *map(self.generate_inner, subtypes)]
-        return {"anyOf": ways} if subtypes else described
+    """The JSON schema of what `accept_text` makes."""
 
     def chain_schema(self, schema: core_schema.ChainSchema) -> JsonSchemaValue:
         """Describe text by its pattern, and leave out what a JSON schema calls an integer too."""

@@ -1,8 +1,11 @@
 """Save the pyfunc as an MLflow model whose environment is locked; a flavor for `Model.log`."""
 
 import json
+import logging
 import platform
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +13,9 @@ import mlflow.pyfunc
 import xgboost
 import yaml
 from mlflow.models import Model
+from mlflow.models.model import MLMODEL_FILE_NAME
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import Object, Property
 
 from mlflow_model import container
 from mlflow_model.model import EXPLAIN, TrainingRecord, installed_package
@@ -17,6 +23,12 @@ from mypreprocessing import Patient
 
 CODE: Final = Path(__file__).with_name("model.py")
 REQUIREMENTS: Final = Path(__file__).with_name("requirements.txt")
+ANSWER: Final = (
+    Property("model", DataType.string),
+    Property("pred", DataType.long),
+    Property("probability", DataType.double),
+)
+"""What every `mlflow_model.model.Prediction` has, in MLflow's words."""
 
 
 def input_example() -> tuple[list[Patient], dict[str, bool]]:
@@ -57,17 +69,40 @@ def save_model(
         booster.save_model(artifacts["booster"])
         record: TrainingRecord = {"threshold": threshold, "mypreprocessing": installed_package()}
         Path(artifacts["training"]).write_text(json.dumps(record, indent=2), encoding="utf-8")
-        mlflow.pyfunc.save_model(
-            path,
-            mlflow_model=mlflow_model,
-            python_model=str(CODE),
-            artifacts=artifacts,
-            input_example=input_example(),
-            pip_requirements=str(REQUIREMENTS),
-            **options,
-        )
+        with _unannounced():
+            mlflow.pyfunc.save_model(
+                path,
+                mlflow_model=mlflow_model,
+                python_model=str(CODE),
+                artifacts=artifacts,
+                input_example=input_example(),
+                pip_requirements=str(REQUIREMENTS),
+                **options,
+            )
+    _describe_answers(Path(path), mlflow_model)
     _lock_environment(Path(path))
     _write_manifest(Path(path))
+
+
+def _describe_answers(path: Path, mlflow_model: Model | None) -> None:
+    """Put what a `Prediction` has into the signature: MLflow reads it from a BaseModel alone."""
+    saved = Model.load(str(path))
+    saved.signature.outputs = Schema([ColSpec(Object(list(ANSWER)))])
+    saved.save(str(path / MLMODEL_FILE_NAME))
+    if mlflow_model is not None:
+        mlflow_model.signature = saved.signature
+
+
+@contextmanager
+def _unannounced() -> Iterator[None]:
+    """Keep MLflow from saying for the length of a block how it comes to the signature."""
+    logger = logging.getLogger("mlflow.models.signature")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _lock_environment(model: Path) -> None:

@@ -51,7 +51,7 @@ def test_both_servers_and_python_explain_alike(
     explained = server.predict(content)
     assert stock.predict(content) == explained
     python = mlflow.pyfunc.load_model(str(model_folder)).predict(ROWS, **ASKED)
-    assert [each.model_dump() for each in python] == explained
+    assert python == explained
 
 
 def test_a_row_alone_is_explained_as_among_others(server: Running) -> None:
@@ -114,12 +114,13 @@ def test_a_thousand_rows_are_explained_beside_the_event_loop(server: Running) ->
     assert explained[:200] == explained[-200:]
 
 
-def test_the_document_has_both_answers_and_the_parameter(server: Running) -> None:
+def test_the_document_has_the_explanation_and_the_parameter(server: Running) -> None:
     schemas = server.get("/openapi.json").json()["components"]["schemas"]
-    ways = schemas["InvocationResponse"]["properties"]["predictions"]["items"]["anyOf"]
-    assert [way["$ref"].rpartition("/")[2] for way in ways] == ["Prediction", "ExplainedPrediction"]
-    explained = schemas["ExplainedPrediction"]
-    assert explained["required"] == [*KEYS, "base_value", "contributions"]
+    rows = schemas["InvocationResponse"]["properties"]["predictions"]["items"]
+    assert rows["$ref"].rpartition("/")[2] == "Prediction"
+    explained = schemas["Prediction"]
+    assert explained["required"] == KEYS
+    assert list(explained["properties"]) == [*KEYS, "base_value", "contributions"]
     for name in ("base_value", "contributions"):
         assert explained["properties"][name]["unit"] == "log-odds"
         assert explained["properties"][name]["description"]
@@ -137,7 +138,7 @@ def test_the_document_has_both_answers_and_the_parameter(server: Running) -> Non
 
 def test_the_documents_example_of_an_explanation_adds_up(server: Running) -> None:
     schemas = server.get("/openapi.json").json()["components"]["schemas"]
-    fields = schemas["ExplainedPrediction"]["properties"]
+    fields = schemas["Prediction"]["properties"]
     shown = {name: field["examples"][0] for name, field in fields.items()}
     log_odds = math.log(shown["probability"] / (1 - shown["probability"]))
     found = sum(shown["contributions"].values()) + shown["base_value"]

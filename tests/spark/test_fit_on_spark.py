@@ -109,7 +109,7 @@ def test_both_engines_models_answer_alike(folders: list[Path]) -> None:
     assert [type(answer).model_fields.keys() for (answer, *_) in answers] == [
         {"model": 0, "pred": 0, "probability": 0}.keys()
     ] * 2
-    risks = [[answer.probability for answer in found] for found in answers]
+    risks = [[answer["probability"] for answer in found] for found in answers]
     assert len(risks[1]) == len(rows)
     assert np.corrcoef(risks)[0, 1] > 0.98
 

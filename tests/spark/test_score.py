@@ -51,7 +51,7 @@ def rows(output: Place, kind: str) -> list[dict[str, Any]]:
 def answers(pyfunc: DiabetesModel, patients: list[dict[str, Any]]) -> list[tuple[int, float]]:
     checked = [Patient.model_validate({name: row[name] for name in FEATURES}) for row in patients]
     return [
-        (each.pred, each.probability)
+        (each["pred"], each["probability"])
         for each in pyfunc.predict(PythonModelContext({}, {}), checked)
     ]
 
