@@ -185,7 +185,7 @@ def _draw_growth(axes: Axes, results: Results) -> None:
         axes.plot(rows, whole, "o-", color=colour, label=label)
         axes.plot(rows, scoring, "o--", color=colour, label=f"{label}, scoring alone")
     axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=0, top=1.3 * max(job.seconds for job in results.jobs))  # for the legend
     axes.set_xlabel("million rows")
     axes.set_ylabel("seconds")
     axes.legend(frameon=False)
