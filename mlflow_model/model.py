@@ -295,7 +295,8 @@ class DiabetesModel(PythonModel):
         training = TypeAdapter(TrainingRecord).validate_json(record)
         check_package(training["mypreprocessing"], installed_package())
         self._threshold = training["threshold"]
-        # A request is small: handing it to several threads costs more than it saves.
+        # A small request on several threads costs more than it saves, and a large one is answered
+        # in a fork (beside.py) where threads of the process before it would be waited for in vain.
         booster = xgboost.Booster({"nthread": 1}, model_file=context.artifacts["booster"])
         if booster.feature_names != list(FEATURES):
             raise FeatureMismatchError(

@@ -178,3 +178,37 @@ def test_a_file_that_is_no_program_is_named(tmp_path: Path) -> None:
         process.background([str(tmp_path)], port=process.free_port(), timeout_s=1),
     ):
         pass
+
+
+COMMAND = """
+import os, signal, sys
+from feed import process
+@process.command(LookupError, ProcessLookupError)
+def main(code: str) -> int:
+    exec(code)
+    return 7
+sys.exit(main(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "said"),
+    [
+        ("pass", 7, ""),
+        ("raise KeyError('no such thing')", 1, "error: 'no such thing'\n"),
+        ("raise KeyboardInterrupt", 130, ""),
+        ("os.kill(os.getpid(), signal.SIGTERM)", 128 + 15, ""),
+    ],
+    ids=["done", "failure", "Ctrl-C", "SIGTERM"],
+)
+def test_a_command_ends_with_a_status_and_at_most_a_line(code: str, status: int, said: str) -> None:
+    command = [sys.executable, "-c", COMMAND, code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, said)
+
+
+def test_a_fault_of_a_command_is_not_taken_for_a_failure() -> None:
+    command = [sys.executable, "-c", COMMAND, "1 / 0"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "Traceback" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
