@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, Final
 
-from mlflow_model.rows import Refusal
+from mlflow_model.refusals import Refusal
 from mlflow_model.settings import Settings
 
 Message = MutableMapping[str, Any]
@@ -52,7 +52,7 @@ class Body:
 
         Raises
         ------
-        mlflow_model.rows.Refusal
+        mlflow_model.refusals.Refusal
             If it has too many bytes (413), is not here in time (408), or never will be (400).
         """
         parts: list[bytes] = []

@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from mlflow_model.beside import Outcome
 from mlflow_model.container import StartError
-from mlflow_model.rows import JSON, Reader, Refusal
+from mlflow_model.refusals import Refusal
+from mlflow_model.rows import JSON, Reader
 
 
 class Scoring:

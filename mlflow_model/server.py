@@ -31,7 +31,8 @@ from mlflow_model import openapi
 from mlflow_model.beside import Beside, BusyError, EndedError, Outcome, Template
 from mlflow_model.body import Body, Message, Receive
 from mlflow_model.metrics import CONTENT_TYPE, LAG_S, Answer, Metrics
-from mlflow_model.rows import JSON, PARQUET, Refusal, media_type
+from mlflow_model.refusals import Refusal
+from mlflow_model.rows import JSON, PARQUET, media_type
 from mlflow_model.scoring import Scoring
 from mlflow_model.settings import Settings
 

@@ -50,11 +50,16 @@ def lines(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
 def done(
     pyspark: Path, registry: Registry, patients: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Done:
-    """A job as a user runs it: a process, with the default model."""
+    """A job as a user runs it: the entry point of MLproject, with the default model."""
     del pyspark
     output = tmp_path_factory.mktemp("done") / "output"
+    given = {"input": patients, "output": output, "master": "local[1]"}
     run = subprocess.run(
-        [sys.executable, "-m", "spark.batch_score", *command(patients, output)],
+        [
+            *("mlflow", "run", str(ROOT), "-e", "batch_score", "--env-manager", "local"),
+            *("--experiment-name", "diabetes"),
+            *(part for name, value in given.items() for part in ("-P", f"{name}={value}")),
+        ],
         env=registry.environ,
         cwd=registry.folder,
         capture_output=True,
