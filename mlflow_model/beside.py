@@ -17,6 +17,7 @@ import select
 import signal
 import socket
 import struct
+import time
 from collections.abc import Callable
 from typing import Final, NamedTuple, NoReturn
 
@@ -27,6 +28,7 @@ _PR_SET_PDEATHSIG: Final = 1
 _BUFFER_BYTES: Final = 2**22
 _LARGE_BYTES: Final = 2**18
 _IDLE_S: Final = 0.05
+_TRIM_S: Final = 1.0
 
 
 class Outcome(NamedTuple):
@@ -187,11 +189,15 @@ def _fork_on_demand(control: socket.socket, answer: Answer) -> None:
 def _answer_all(asking: socket.socket, answer: Answer) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     trim = ctypes.CDLL(None).malloc_trim
-    size = 0
+    size, trimmed = 0, time.monotonic()
     while True:
-        # What a large request took, the next small ones do not need; another large one would.
-        if size > _LARGE_BYTES and not select.select([asking], [], [], _IDLE_S)[0]:
+        # What a large request took, the next small ones do not need; another large one would. But
+        # where there is always a next one, what lies between would never be given back.
+        if size > _LARGE_BYTES and (
+            time.monotonic() - trimmed > _TRIM_S or not select.select([asking], [], [], _IDLE_S)[0]
+        ):
             trim(0)
+            trimmed = time.monotonic()
         head = _read(asking, _ASKED.size)
         if not head:
             return
