@@ -1,5 +1,6 @@
 """Run another program to its end, or keep one in the background and surely end it."""
 
+import contextlib
 import functools
 import os
 import signal
@@ -8,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, ParamSpec
 
@@ -95,7 +95,7 @@ def command(*failures: type[Exception]) -> Callable[[Callable[P, int]], Callable
     return decorate
 
 
-@contextmanager
+@contextlib.contextmanager
 def background(
     command: Sequence[str],
     *,
@@ -141,7 +141,7 @@ def free_port() -> int:
         return port
 
 
-@contextmanager
+@contextlib.contextmanager
 def _output(log: Path | None) -> Iterator[IO[bytes] | None]:
     if log is None:
         yield None
@@ -188,10 +188,10 @@ def _said(log: Path | None) -> str:
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
+        if not _group_lives(process):
             break
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
         deadline = time.monotonic() + GRACE_S
         while _group_lives(process) and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -204,4 +204,18 @@ def _group_lives(process: subprocess.Popen[bytes]) -> bool:
         os.killpg(process.pid, 0)
     except ProcessLookupError:
         return False
-    return True
+    # Those that have ended count too until process 1 collects them, which in a container may be
+    # never. Where there is no /proc, there is no such container.
+    states = [_state(path, process.pid) for path in Path("/proc").glob("[0-9]*/stat")]
+    return not states or any(state and state != "Z" for state in states)
+
+
+def _state(path: Path, group: int) -> str:
+    """Return the state of a process as Linux has it, nothing if it is none of the group's."""
+    try:
+        stat = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # gone by now
+        return ""
+    # Its program's name is in parentheses, and may have some itself.
+    state, _, its_group = stat.rpartition(")")[2].split()[:3]
+    return state if int(its_group) == group else ""

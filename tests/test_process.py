@@ -1,9 +1,13 @@
 """Running another program: its failures, and that nothing of it stays behind."""
 
+import contextlib
+import ctypes
+import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -75,6 +79,36 @@ def test_a_server_that_ignores_sigterm_is_killed(
     ) as running:
         pass
     assert running.returncode == -signal.SIGKILL
+
+
+@contextlib.contextmanager
+def collecting_orphans() -> Iterator[None]:
+    """Be the process that orphans are left to, as process 1 is in a container."""
+    option = 36  # PR_SET_CHILD_SUBREAPER
+    assert ctypes.CDLL(None).prctl(option, 1) == 0
+    yield
+    ctypes.CDLL(None).prctl(option, 0)
+
+
+def test_what_has_ended_and_nobody_collects_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, killpg = [], os.killpg
+
+    def noted(group: int, number: int) -> None:
+        sent.append(number)
+        killpg(group, number)
+
+    monkeypatch.setattr(os, "killpg", noted)
+    port = process.free_port()
+    with collecting_orphans():
+        with process.background(
+            server(port), port=port, timeout_s=30, log=tmp_path / "log"
+        ) as running:
+            pass
+        killpg(running.pid, 0)  # the child of the server is still in the group, and dead
+        os.waitpid(-running.pid, 0)
+    assert [number for number in sent if number] == [signal.SIGTERM]
 
 
 def test_a_taken_port_is_an_error_before_anything_starts() -> None:
