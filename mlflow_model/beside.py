@@ -18,7 +18,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, NoReturn
 
 _ASKED: Final = struct.Struct("!HI")  # bytes of the format's name, bytes of the body
@@ -29,6 +29,7 @@ _BUFFER_BYTES: Final = 2**22
 _LARGE_BYTES: Final = 2**18
 _IDLE_S: Final = 0.05
 _TRIM_S: Final = 1.0
+_ANCHORED: Final = 128  # each MiB has several hundred rows
 
 
 class Outcome(NamedTuple):
@@ -45,15 +46,15 @@ class Outcome(NamedTuple):
     seconds
         How long that took; 0 where nobody knows.
     kept
-        What the answer was made from. To free ten thousand rows takes as long as to serialise
-        them, and can wait until the answer is sent.
+        The rows and the predictions of the answer. To free ten thousand of them takes as long as to
+        serialise them, and can wait until the answer is sent.
     """
 
     status: int
     rows: int
     body: bytes
     seconds: float = 0.0
-    kept: object = None
+    kept: tuple[Sequence[object], ...] = ()
 
 
 Answer = Callable[[str, bytes], Outcome]
@@ -189,15 +190,20 @@ def _fork_on_demand(control: socket.socket, answer: Answer) -> None:
 def _answer_all(asking: socket.socket, answer: Answer) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     trim = ctypes.CDLL(None).malloc_trim
-    size, trimmed = 0, time.monotonic()
+    # Python gives memory back by the MiB, each as soon as nothing is left in it, and to get it from
+    # the kernel again, page by page, takes a tenth of a large request's time. A few rows of the
+    # last one stay in it until it is trimmed.
+    anchors: list[Sequence[object]] = []
+    large, trimmed = False, time.monotonic()
     while True:
         # What a large request took, the next small ones do not need; another large one would. But
         # where there is always a next one, what lies between would never be given back.
-        if size > _LARGE_BYTES and (
+        if large and (
             time.monotonic() - trimmed > _TRIM_S or not select.select([asking], [], [], _IDLE_S)[0]
         ):
+            anchors.clear()
             trim(0)
-            trimmed = time.monotonic()
+            large, trimmed = False, time.monotonic()
         head = _read(asking, _ASKED.size)
         if not head:
             return
@@ -208,6 +214,8 @@ def _answer_all(asking: socket.socket, answer: Answer) -> None:
         status, rows, answered, seconds = outcome[:4]
         asking.sendall(_ANSWERED.pack(status, rows, len(answered), seconds))
         asking.sendall(answered)
+        if size > _LARGE_BYTES:
+            large, anchors = True, [kept[::_ANCHORED] for kept in outcome.kept]
         del outcome, answered  # now, and not when the next request is here
         gc.enable()
 

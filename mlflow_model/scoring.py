@@ -66,7 +66,7 @@ class Scoring:
         except Exception as error:  # noqa: BLE001 # its text could show a value
             return Outcome(500, 0, f"the model failed with {type(error).__name__}".encode())
         took_s = time.perf_counter() - begin
-        kept = rows, predictions
+        kept = (rows, predictions) if isinstance(predictions, list) else (rows,)
         return Outcome(200, len(rows), b'{"predictions": %b}' % dumped, took_s, kept)
 
     def warm_up(self, example: bytes) -> None:

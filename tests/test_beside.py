@@ -6,6 +6,8 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
+from weakref import WeakSet
 
 import pytest
 
@@ -20,6 +22,22 @@ def work(kind: str, body: bytes) -> Outcome:
     if kind == "sleep":
         time.sleep(float(body))
     return Outcome(200, 7, body * 2, os.getpid())
+
+
+class Row:
+    """Something that is known as long as it is there."""
+
+    alive: ClassVar["WeakSet[Row]"] = WeakSet()
+
+    def __init__(self) -> None:
+        self.alive.add(self)
+
+
+def many(kind: str, body: bytes) -> Outcome:
+    """Tell how many rows there are from before, and make a thousand."""
+    del kind
+    before = str(len(Row.alive)).encode()
+    return Outcome(200, 1000, before, kept=([Row() for _ in range(1000 if len(body) > 9 else 0)],))
 
 
 @pytest.fixture
@@ -43,6 +61,14 @@ def spawn(template: Template, spawned: list[int]) -> Callable[[], tuple[socket.s
         return ours, pid
 
     return counted
+
+
+@pytest.fixture
+def rows() -> Iterator[Beside]:
+    made = Template(many)
+    yield Beside(made.spawn, most=2)
+    made._socket.close()  # noqa: SLF001 # likewise
+    os.wait()
 
 
 Spawn = Callable[[], tuple[socket.socket, int]]
@@ -143,3 +169,18 @@ def test_it_holds_no_file_of_the_process_that_it_is_forked_from(
             beside.close()
 
         asyncio.run(ask())
+
+
+def test_a_few_rows_of_a_large_request_hold_its_memory_until_no_other_comes(rows: Beside) -> None:
+    async def ask(size: int) -> int:
+        return int((await rows.answer("", bytes(size))).body)
+
+    async def ask_all() -> list[int]:
+        large = 2**18 + 1
+        found = [await ask(large), await ask(large), await ask(1)]
+        await asyncio.sleep(0.5)
+        found.append(await ask(1))
+        rows.close()
+        return found
+
+    assert asyncio.run(ask_all()) == [0, 8, 8, 0]
