@@ -15,8 +15,8 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: .venv/ready ## the main job: publish, train, serve, predict
-	python -m examples.demo
+demo: .venv/ready ## the main job: publish, train, serve, predict; ARGS='-P trees=300'
+	python -m examples.demo $(ARGS)
 
 test: .venv/ready ## every test, with branch coverage; ARGS=tests/test_fit.py for some, without its limits
 	python -m pytest -n 2 --no-loadscope-reorder --cov --cov-report= --junit-xml=junit.xml $(ARGS)
@@ -92,8 +92,12 @@ clean: ## remove what can be made again: .venv and caches; runs and the local fe
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/ready: requirements-uv.txt requirements-dev.txt mypreprocessing/pyproject.toml
-	$(BASE_PYTHON) -m venv .venv
-	python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	$(BASE_PYTHON) -m venv --without-pip .venv
+# To install a pip here first takes longer than all the rest, but Debian's Python may have none.
+	@if $(BASE_PYTHON) -m pip --python .venv/bin/python --version >/dev/null 2>&1; \
+	then pip=($(BASE_PYTHON) -m pip --python .venv/bin/python); \
+	else python -m ensurepip >/dev/null; pip=(python -m pip); fi; \
+	"$${pip[@]}" install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
 	uv pip sync --quiet --python .venv/bin/python --require-hashes requirements-dev.txt
 	uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable mypreprocessing
 	touch $@
