@@ -1,7 +1,14 @@
-"""The main job from end to end: publish, train, serve, predict; then everything is stopped."""
+"""The main job from end to end: publish, train, serve, predict; then everything is stopped.
+
+    python -m examples.demo
+    python -m examples.demo -P trees=300
+
+What follows goes to ``mlflow run``.
+"""
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,16 +32,22 @@ What to do next:
 
 
 @process.command(*FAILURES, requests.RequestException, OSError)
-def main() -> int:
-    """Do the main job and return the exit status; a failure is one line on standard error."""
+def main(options: Sequence[str]) -> int:
+    """Do the main job and return the exit status; a failure is one line on standard error.
+
+    Parameters
+    ----------
+    options
+        More options for ``mlflow run``.
+    """
     os.chdir(ROOT)
     with credential_or_local(make=True) as found, environments.no_half_made(os.environ):
-        _main_job(found)
+        _main_job(found, options)
     print(_NEXT)
     return 0
 
 
-def _main_job(found: credential.Credential) -> None:
+def _main_job(found: credential.Credential, options: Sequence[str]) -> None:
     environ = credential.environment(found, os.environ)
     environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
 
@@ -43,7 +56,7 @@ def _main_job(found: credential.Credential) -> None:
 
     _step(2, "mlflow run: train, evaluate, log and register")
     run = ("mlflow", "run", ".", "--env-manager", "uv", "--experiment-name", "diabetes")
-    process.run(run, env=environ, hint="see its output above")
+    process.run((*run, *options), env=environ, hint="see its output above")
 
     _step(3, f"mlflow models serve {MODEL}")
     uv = ("--env-manager", "uv")
@@ -80,4 +93,4 @@ def _step(number: int, title: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

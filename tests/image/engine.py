@@ -13,7 +13,7 @@ from mlflow_model.image import docker
 from tests.image import standin
 
 HOW = (
-    "to run these tests: be root on Linux and apt-get install docker.io debootstrap "
+    "to run these tests: be root on Linux and apt-get install docker.io mmdebstrap "
     "(where the docker client on PATH is newer than 22, its buildx plugin too, or Debian's beside)"
 )
 
@@ -22,7 +22,7 @@ def missing() -> str:
     """Return what is missing for an engine, or nothing."""
     if os.geteuid() != 0:
         return "not root"
-    needed = ["dockerd"] if standin.TARBALL.exists() else ["dockerd", "debootstrap"]
+    needed = ["dockerd"] if standin.TARBALL.exists() else ["dockerd", "mmdebstrap"]
     if absent := [program for program in needed if not shutil.which(program)]:
         return f"not installed: {absent}"
     try:

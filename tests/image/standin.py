@@ -21,6 +21,7 @@ SUITE: Final = "bookworm"
 LIBRARIES: Final = (
     *("libssl3", "libsqlite3-0", "libffi8", "zlib1g", "libbz2-1.0"),
     *("libreadline8", "liblzma5", "libgomp1"),
+    "usr-is-merged",  # else a package that merges it comes, with all of Perl
 )
 CA_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
 LEFT_OUT: Final = shutil.ignore_patterns("__pycache__", "site-packages", "test", "*.a")
@@ -49,9 +50,7 @@ def load(docker: str) -> None:
 def _make(root: Path) -> None:
     root.mkdir(mode=0o755)
     included = f"--include={','.join(LIBRARIES)}"
-    _run("debootstrap", "--variant=minbase", included, SUITE, str(root))
-    shutil.rmtree(root / "var/cache/apt")
-    shutil.rmtree(root / "var/lib/apt/lists")
+    _run("mmdebstrap", "--variant=minbase", included, SUITE, str(root))
     python, local = Path(sys.base_prefix), root / "usr/local"
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for folder in ("bin", "lib"):

@@ -32,12 +32,12 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path / "clone"
 
 
-def demo(checkout: Path, environ: dict[str, str]) -> tuple[int, str]:
+def demo(checkout: Path, environ: dict[str, str], *options: str) -> tuple[int, str]:
     """Run the demo, and check that none of its processes is left."""
     mark = uuid.uuid4().hex
     environ = {name: value for name, value in environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
-        [sys.executable, "-m", "examples.demo"],
+        [sys.executable, "-m", "examples.demo", *options],
         cwd=checkout,
         env={**environ, "DEMO_MARK": mark},
         stdin=subprocess.DEVNULL,
@@ -80,7 +80,8 @@ def test_the_demo_uses_the_feed_of_a_credential_and_without_one_a_feed_of_its_ow
     """And it can be repeated: the second time finds what the first has left."""
     without = {**clean_environ(), "MLFLOW_ENV_ROOT": trained.environ["MLFLOW_ENV_ROOT"]}
     pip_conf = feed.local.write_pip_conf(int(feed.index.url.split(":")[2][:-8]))
-    status, output = demo(checkout, {**without, "PIP_CONFIG_FILE": str(pip_conf)})
+    quick = ("-P", "folds=2", "-P", "repeats=1")
+    status, output = demo(checkout, {**without, "PIP_CONFIG_FILE": str(pip_conf)}, *quick)
     pip_conf.unlink()
     assert status == 0, output
     assert f"on {feed.index.url}" in output

@@ -173,8 +173,9 @@ def test_a_run_without_an_experiment_lands_in_ours_and_gives_the_same_model_file
     before = trained.version
     # Other folds may give another threshold, and so another model.
     threshold = f"threshold={trained.run.data.metrics['threshold']}"
+    quick = ("-P", "folds=2", "-P", "repeats=1")
     done = subprocess.run(
-        [*("mlflow", "run", str(ROOT), "--env-manager", "uv"), "-P", "repeats=1", "-P", threshold],
+        [*("mlflow", "run", str(ROOT), "--env-manager", "uv"), *quick, "-P", threshold],
         cwd=trained.folder,
         env=trained.environ,
         capture_output=True,

@@ -166,14 +166,21 @@ class Agent:
         steps: list[StepResult] = []
         outputs: dict[str, str] = {}
         for each in stage.jobs:
-            job = Job(
-                self.folder / str(next(self._numbers)), variables, self.machine, self.services
-            )
+            name = str(next(self._numbers))
+            folder = self._fresh_folder(name)
+            job = Job(name, folder, variables, self.machine, self.services)
             self._check_out(job)
             steps += _run_job(each, job, mapped)
-            outputs |= {f"{each.name}.{name}": value for name, value in job.outputs.items()}
+            outputs |= {f"{each.name}.{key}": value for key, value in job.outputs.items()}
         failed = any(step.result == FAILED for step in steps)
         return StageResult(stage.name, FAILED if failed else SUCCEEDED, tuple(steps), outputs)
+
+    def _fresh_folder(self, name: str) -> Path:
+        """Return the one place that every job finds itself at; that of the job before moves."""
+        folder = self.folder / "job"
+        if folder.exists():
+            folder.rename(self.folder / f"before-{name}")
+        return folder
 
     def _check_out(self, job: Job) -> None:
         """Check the commit out without a branch, as the agent does."""

@@ -61,6 +61,8 @@ class Job:
 
     Parameters
     ----------
+    name
+        What the tasks keep of it, they keep by this name.
     folder
         Made anew: it gets the sources (``s``), a temporary folder and a home.
     machine
@@ -69,11 +71,13 @@ class Job:
 
     def __init__(
         self,
+        name: str,
         folder: Path,
         variables: Mapping[str, str],
         machine: Mapping[str, str],
         services: Services,
     ) -> None:
+        self.name = name
         self.sources, self.temporary, home = folder / "s", folder / "a-tmp", folder / "home"
         for made in (folder, self.sources, self.temporary, home):
             made.mkdir()

@@ -243,6 +243,6 @@ def _found(pattern: str, job: Job) -> list[Path]:
 
 
 def _publish(path: Path, job: Job) -> None:
-    folder = job.services.published / job.sources.parent.name
+    folder = job.services.published / job.name
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(path, folder)

@@ -141,7 +141,7 @@ def impostor(tmp_path: Path, wheel: Path) -> Iterator[str]:
 @pytest.mark.usefixtures("first")
 def test_an_impostor_that_is_searched_first_stops_the_training(world: World, impostor: str) -> None:
     before = world.versions(), len(world.finished())
-    agent = replace(world.agent, machine={**surroundings.machine(), "UV_INDEX": impostor})
+    agent = replace(world.agent, machine={**world.agent.machine, "UV_INDEX": impostor})
     run = agent.run(world.pipeline(), done=done("check", "package"))
     assert f"Hash mismatch for `mypreprocessing=={VERSION}`" in stopped(run, "train", TRAIN)
     assert (world.versions(), len(world.finished())) == before

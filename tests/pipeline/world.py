@@ -101,7 +101,12 @@ def make(folder: Path) -> Iterator[World]:
             {FEED: index}, {CONNECTION: registry}, folder / "caches", folder / "published"
         )
         _fill_cache(services)
-        agent = Agent(folder / "work", folder / "sources", surroundings.machine(), services)
+        machine = {
+            **surroundings.machine(),
+            # A fresh machine would compile all of an environment again for every job.
+            "PYTHONPYCACHEPREFIX": str(folder / "compiled"),
+        }
+        agent = Agent(folder / "work", folder / "sources", machine, services)
         yield World(agent, feed, index, registry, server, folder, token)
 
 

@@ -24,6 +24,9 @@ from training.fit import fit
 from training.options import DATA, Options
 
 MANY = Table(rows=200_000, partitions=16, bad_share=0.01, seed=12)
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""For processes that end soon: what it takes to run fast is not spent."""
+
 PATIENTS = Table(rows=24_000, partitions=3, bad_share=0.01, seed=11)
 
 
@@ -90,6 +93,7 @@ class Cluster:
             "JAVA_HOME": str(self.java),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_DAEMON_MEMORY": "256m",
+            "JAVA_TOOL_OPTIONS": QUICK_JAVA,
         }
         command = ("env", "-C", str(self.folder), str(self.spark / "bin" / "spark-class"), program)
         started = process.background(
@@ -103,14 +107,17 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def java_home() -> Path:
+def java_home() -> Iterator[Path]:
     """Java, for every test that needs Spark."""
     try:
-        return java.home()
+        home = java.home()
     except java.JavaError as error:
         if os.environ.get("CI"):
             pytest.fail(str(error))
         pytest.skip(str(error))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_TOOL_OPTIONS", QUICK_JAVA)
+        yield home
 
 
 @pytest.fixture(scope="session")

@@ -53,8 +53,9 @@ def _engine(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def trainings(
-    root: str, empty_database: Path, tmp_path_factory: pytest.TempPathFactory
+    root: str, empty_database: Path, one_picture: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Trainings:
+    del one_picture
     folder, said = tmp_path_factory.mktemp("trainings"), []
     shutil.copy(empty_database, folder / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:

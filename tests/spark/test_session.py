@@ -59,9 +59,9 @@ def test_some_masters_have_no_address(master: str) -> None:
 def test_a_master_that_listens_and_says_nothing_is_one_line_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         never = session.connected(
-            "never", f"spark://127.0.0.1:{silent.getsockname()[1]}", timeout_s=20
+            "never", f"spark://127.0.0.1:{silent.getsockname()[1]}", timeout_s=10
         )
-        with pytest.raises(MasterError, match="did not take the application within 20 s"):
+        with pytest.raises(MasterError, match="did not take the application within 10 s"):
             never.__enter__()
     assert "PYSPARK_PYTHON" not in os.environ
 
