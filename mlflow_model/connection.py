@@ -4,8 +4,10 @@ An answer is sent in one piece: uvicorn alone makes a system call, and a packet,
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request."""
         super().connection_made(Joining(transport))  # type: ignore[arg-type]
+        self.flow = Flow(self.transport, waiting=self.pipeline)
         self._since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
@@ -128,6 +131,30 @@ class Connection(HttpToolsProtocol):
                 b"HTTP/1.1 %b\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % status
             )
             self.transport.close()
+
+
+class Flow(FlowControl):
+    """Reads no more from a client as long as a request of its waits for its turn.
+
+    uvicorn alone reads on with each answer: a client that sends requests by the thousand, or reads
+    no answer, would fill the memory.
+
+    Parameters
+    ----------
+    transport
+        The connection's.
+    waiting
+        The requests that have come and were not begun.
+    """
+
+    def __init__(self, transport: asyncio.Transport, *, waiting: Collection[object]) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        """Read on, if nothing waits."""
+        if not self._waiting:
+            super().resume_reading()
 
 
 class Joining:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.records import record
 from tests.serving.conftest import JSON, Running
-from tests.serving.running import answers, post, raw
+from tests.serving.running import answers, post, raw, resident_kib
 
 KEEP_ALIVE_S = 5
 """uvicorn's default."""
@@ -116,9 +116,12 @@ def test_a_quiet_connection_is_closed_and_one_in_use_is_not(
 
 
 def test_a_client_that_reads_no_answer_is_waited_for(server: Running) -> None:
-    """Its answers would fill the server's memory otherwise."""
+    """Its requests and their answers would fill the server's memory otherwise."""
+    (worker,) = server.workers()
+    before_kib = resident_kib(worker)
     with connected(server) as connection:
         connection.settimeout(3)
         with pytest.raises(TimeoutError):  # nobody takes what it sends any more
             connection.sendall(post(about(100)) * 200_000)
         assert server.post(about(100)).status_code == 200
+        assert resident_kib(worker) - before_kib < 100 * 1024
