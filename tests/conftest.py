@@ -16,11 +16,15 @@ from feed import credential, lock, process, publish
 from feed.local import LocalFeed
 from tests.image import engine as engines
 from tests.scheduling import pytest_xdist_make_scheduler  # noqa: F401 # a hook
+from training import __main__ as command
 from training import pictures
+from training.options import DATA
 
 ROOT = lock.ROOT
 PACKAGE = ROOT / "mypreprocessing"
 CHAMPION = "models:/diabetes@champion"
+QUICK = ["--data", str(ROOT / DATA), "--trees", "5", "--folds", "2", "--repeats", "1"]
+"""The options of a training that is there to be logged, not to be good."""
 
 
 @dataclass(frozen=True)
@@ -106,16 +110,42 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "mlflow.db"
 
 
+@pytest.fixture(scope="session")
+def champion_database(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """A tracking database with the one run of a `QUICK` training: version 1 is the champion."""
+    folder = tmp_path_factory.mktemp("champion")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "PICTURES", {"roc": pictures.PICTURES["roc"]})
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        assert command.main(QUICK) == 0
+    return folder / "mlflow.db"
+
+
 @pytest.fixture
 def client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path
 ) -> mlflow.MlflowClient:
     """An empty tracking database, and a user who runs the command by hand."""
-    monkeypatch.chdir(tmp_path)
+    return _client(empty_database, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def client_with_champion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, champion_database: Path
+) -> mlflow.MlflowClient:
+    """The same user, after a `QUICK` training."""
+    return _client(champion_database, tmp_path, monkeypatch)
+
+
+def _client(database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
+    monkeypatch.chdir(folder)
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
         monkeypatch.delenv(name, raising=False)
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    shutil.copy(database, folder / "mlflow.db")
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     return mlflow.MlflowClient()
 
 

@@ -19,6 +19,7 @@ from mlflow_model import container, save
 from tests.conftest import ROOT
 from tests.package import VERSION
 from tests.records import REQUEST
+from tests.serving.running import python_path
 from training.dataset import read
 from training.fit import fit
 from training.options import DATA, Options
@@ -44,6 +45,12 @@ class Running:
         url = f"http://127.0.0.1:{self.port}/invocations"
         return requests.post(url, data=REQUEST.read_bytes(), headers=headers, timeout=60)
 
+    def pings(self) -> bool:
+        try:
+            return requests.get(f"http://127.0.0.1:{self.port}/ping", timeout=60).ok
+        except requests.ConnectionError:
+            return False
+
     def workers(self) -> set[int]:
         pid = self.process.pid
         text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
@@ -65,10 +72,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(model: Path, port: int, **settings: str) -> subprocess.Popen[str]:
+    ours = {"HOST": "127.0.0.1", "PORT": str(port), "PYTHONPATH": python_path(model.parent)}
     return subprocess.Popen(
         [sys.executable, "-c", SUPERVISE, str(model)],
         cwd=ROOT,
-        env={**os.environ, "HOST": "127.0.0.1", "PORT": str(port), **settings},
+        env={**os.environ, **ours, **settings},
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -80,7 +88,8 @@ def running(model: Path, *, workers: int) -> Iterator[Running]:
     supervisor = start(model, port, MLFLOW_MODELS_WORKERS=str(workers))
     try:
         found = Running(supervisor, port)
-        until(lambda: found.health() == 0 and len(found.workers()) == workers)
+        until(lambda: found.pings() and len(found.workers()) == workers)
+        assert found.health() == 0
         yield found
     finally:
         supervisor.terminate()

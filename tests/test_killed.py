@@ -10,14 +10,12 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from tests.conftest import ROOT, clean_environ
+from tests.conftest import QUICK, ROOT, clean_environ
 from training import __main__ as command
 from training import registry
-from training.options import DATA
 
 pytestmark = pytest.mark.usefixtures("one_picture")
 
-QUICK = ["--data", str(ROOT / DATA), "--trees", "5", "--folds", "2", "--repeats", "1"]
 OTHER = [*QUICK, "--trees", "6"]
 
 # Runs a training that gets a signal as it comes to a function, or as it leaves it.
@@ -91,25 +89,11 @@ class Store:
         assert command.main(arguments) == 0
 
 
-@pytest.fixture(scope="module")
-def with_champion(
-    tmp_path_factory: pytest.TempPathFactory, empty_database: Path, one_picture: None
-) -> Store:
-    del one_picture
-    store = Store(tmp_path_factory.mktemp("champion"))
-    shutil.copy(empty_database, store.folder / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(store.folder)
-        patch.delenv("MLFLOW_RUN_ID", raising=False)
-        store.train_here(QUICK)
-    return store
-
-
 @pytest.fixture
-def store(with_champion: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def store(champion_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
-    shutil.copy(with_champion.folder / "mlflow.db", tmp_path)
+    shutil.copy(champion_database, tmp_path)
     return Store(tmp_path)
 
 

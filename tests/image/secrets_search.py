@@ -1,6 +1,7 @@
 """Look for a secret in bytes: plain, URL-encoded, and in base64 at whatever place it begins."""
 
 import base64
+import contextlib
 import gzip
 import io
 import tarfile
@@ -74,14 +75,13 @@ class Watch:
     def _watch(self) -> None:
         while not self._done.is_set():
             self._look()
-            time.sleep(0.005)
+            time.sleep(0.01)
 
     def _look(self) -> None:
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                self.seen.add(path.read_bytes())
-            except OSError:
-                continue
+        for path in Path("/proc").iterdir():
+            if path.name.isdigit():
+                with contextlib.suppress(OSError):  # it has ended
+                    self.seen.add((path / "cmdline").read_bytes())
         for path in self._temporary.glob("mlflow-model-*/pip.conf"):
             try:
                 mode = path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777

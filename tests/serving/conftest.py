@@ -17,6 +17,7 @@ from feed import process
 from mlflow_model import save
 from mlflow_model.metrics import LAG_S
 from tests.conftest import ROOT, clean_environ
+from tests.serving.running import python_path
 from training.dataset import read
 from training.fit import fit
 from training.options import DATA, Options
@@ -96,7 +97,7 @@ def serving(model: Path, log: Path, **settings: str) -> Iterator[Running]:
     port = process.free_port()
     environ = {
         **clean_environ(),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": python_path(log.parent),
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "MLFLOW_MODELS_WORKERS": "1",

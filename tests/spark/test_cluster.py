@@ -114,6 +114,6 @@ def kill_in_the_middle(cluster: Cluster, output: Path) -> None:
     deadline = time.monotonic() + 300
     while not list(records.glob("part-*")):
         assert time.monotonic() < deadline, "no part was done"
-        time.sleep(0.005)
+        time.sleep(0.02)
     cluster.kill_worker()
     assert len(list(records.glob("part-*"))) < MANY.partitions

@@ -143,7 +143,7 @@ def test_a_worker_that_is_killed_in_the_middle_changes_nothing(
 def kill_in_the_middle(cluster: Cluster, before: int) -> None:
     """Kill a worker as soon as the tasks have found one another, and start another one."""
     while starts(cluster) == before:
-        time.sleep(0.02)
+        time.sleep(0.1)
     cluster.kill_worker()
     cluster.restore()
 
