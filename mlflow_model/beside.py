@@ -28,7 +28,7 @@ _PR_SET_PDEATHSIG: Final = 1
 _BUFFER_BYTES: Final = 2**22
 _LARGE_BYTES: Final = 2**18
 _IDLE_S: Final = 0.05
-_TRIM_S: Final = 1.0
+_TRIM_S: Final = 0.25
 _ANCHORED: Final = 128  # each MiB has several hundred rows
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -21,6 +22,11 @@ HOST: Final = "127.0.0.1"
 PORT: Final = "5000"
 ENVIRONMENTS: Final = lock.ROOT / ".cache" / "serving"
 """Where the environments of served models are, by what they are made from."""
+
+_IMPORTED: Final = (
+    *("mlflow_model.connection", "mlflow_model.server", "uvicorn.loops.uvloop"),
+    *("fastparquet", "mypreprocessing", "xgboost"),
+)
 
 
 @process.command(*FAILURES, MlflowException)
@@ -76,12 +82,23 @@ def environment(model: Path, root: Path = ENVIRONMENTS) -> Path:
         environ = credential.environment(found, os.environ)
         hint = "the environment of the model cannot be made; see uv's output above"
         process.run(("uv", "venv", "--quiet", "--python", version, str(folder)), hint=hint)
-        # Bytecode now: the workers write none (container.py), and would compile it at each start.
-        options = ("--quiet", "--require-hashes", "--compile-bytecode")
-        sync = ("uv", "pip", "sync", *options, "--python", str(python), str(requirements))
-        process.run(sync, env=environ, hint=hint)
+        options = ("--quiet", "--require-hashes", "--python", str(python))
+        process.run(("uv", "pip", "sync", *options, str(requirements)), env=environ, hint=hint)
+    _compile(python)
     (folder / "ready").touch()
     return python
+
+
+def _compile(python: Path) -> None:
+    """Let Python keep the bytecode of what a server imports.
+
+    Its workers write none (container.py), and would compile it at each start. What a model lacks,
+    the server names when it starts.
+    """
+    environ = {**credential.removed(os.environ), "PYTHONPATH": str(lock.ROOT)}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = [str(python), "-c", f"import {', '.join(_IMPORTED)}"]
+    subprocess.run(command, env=environ, capture_output=True, check=False)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ import pytest
 from tests.conftest import ROOT, Feed, Trained, clean_environ
 from tests.package import VERSION
 
+QUICK = ("-P", "folds=2", "-P", "repeats=1")
+"""Options of ``mlflow run``: the default model, without all of its cross-validation."""
+
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
@@ -80,8 +83,7 @@ def test_the_demo_uses_the_feed_of_a_credential_and_without_one_a_feed_of_its_ow
     """And it can be repeated: the second time finds what the first has left."""
     without = {**clean_environ(), "MLFLOW_ENV_ROOT": trained.environ["MLFLOW_ENV_ROOT"]}
     pip_conf = feed.local.write_pip_conf(int(feed.index.url.split(":")[2][:-8]))
-    quick = ("-P", "folds=2", "-P", "repeats=1")
-    status, output = demo(checkout, {**without, "PIP_CONFIG_FILE": str(pip_conf)}, *quick)
+    status, output = demo(checkout, {**without, "PIP_CONFIG_FILE": str(pip_conf)}, *QUICK)
     pip_conf.unlink()
     assert status == 0, output
     assert f"on {feed.index.url}" in output
@@ -90,7 +92,7 @@ def test_the_demo_uses_the_feed_of_a_credential_and_without_one_a_feed_of_its_ow
     assert not (checkout / ".feed").exists()
     assert_predicted(output, checkout)
 
-    status, output = demo(checkout, without)
+    status, output = demo(checkout, without, *QUICK)
     assert status == 0, output
     assert f"published mypreprocessing-{VERSION}" in output
     assert (checkout / ".feed" / "password").read_text(encoding="utf-8") not in output
