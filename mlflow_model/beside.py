@@ -192,7 +192,7 @@ def _answer_all(asking: socket.socket, answer: Answer) -> None:
     trim = ctypes.CDLL(None).malloc_trim
     # Python gives memory back by the MiB, each as soon as nothing is left in it, and to get it from
     # the kernel again, page by page, takes a tenth of a large request's time. A few rows of the
-    # last one stay in it until it is trimmed.
+    # last one stay in it until a small one comes, or it is trimmed.
     anchors: list[Sequence[object]] = []
     large, trimmed = False, time.monotonic()
     while True:
@@ -208,6 +208,8 @@ def _answer_all(asking: socket.socket, answer: Answer) -> None:
         if not head:
             return
         name, size = _ASKED.unpack(head)
+        if size <= _LARGE_BYTES:
+            anchors.clear()
         kind = _read(asking, name).decode()
         gc.disable()  # it would look through all the rows: it can do so once they are answered
         outcome = answer(kind, _read(asking, size))
