@@ -37,6 +37,9 @@ CANNOT_START: Final = 3
 GRACE_S: Final = 25
 """How long a request that was accepted may take after SIGTERM."""
 
+CGROUP: Final = Path("/sys/fs/cgroup")
+"""Where the kernel says how much processor time this container may use."""
+
 _DEATHS: Final = 5
 _DEATHS_WITHIN_S: Final = 60
 
@@ -116,11 +119,24 @@ def number(environ: Mapping[str, str], name: str, *, least: int = 1, most: int) 
     return int(text)
 
 
-def cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+def cpus(cgroup: Path = CGROUP) -> int:
     """Return how many CPUs this container may use: those of its quota and affinity, at least 1."""
     allowed = len(os.sched_getaffinity(0))
-    quota = _quota(cgroup)
+    quota = cpu_quota(cgroup)
     return max(1, min(allowed, math.ceil(quota))) if quota else allowed
+
+
+def cpu_quota(cgroup: Path = CGROUP) -> float | None:
+    """Return how many CPUs' time this container is given, None where it is not rationed."""
+    try:
+        if (version_2 := cgroup / "cpu.max").exists():
+            quota, period = version_2.read_text(encoding="ascii").split()
+        else:
+            quota = (cgroup / "cpu/cpu.cfs_quota_us").read_text(encoding="ascii")
+            period = (cgroup / "cpu/cpu.cfs_period_us").read_text(encoding="ascii")
+    except OSError:
+        return None
+    return None if quota.strip() in {"max", "-1"} else int(quota) / int(period)
 
 
 def health(environ: Mapping[str, str]) -> int:
@@ -291,18 +307,6 @@ def _listen(host: str, port: int) -> socket.socket:
 def _address(environ: Mapping[str, str]) -> tuple[str, int]:
     port = number(environ, "PORT", most=65535) or 8080
     return environ.get("HOST") or "0.0.0.0", port  # noqa: S104 # a container's own network
-
-
-def _quota(cgroup: Path) -> float | None:
-    try:
-        if (version_2 := cgroup / "cpu.max").exists():
-            quota, period = version_2.read_text(encoding="ascii").split()
-        else:
-            quota = (cgroup / "cpu/cpu.cfs_quota_us").read_text(encoding="ascii")
-            period = (cgroup / "cpu/cpu.cfs_period_us").read_text(encoding="ascii")
-    except OSError:
-        return None
-    return None if quota.strip() in {"max", "-1"} else int(quota) / int(period)
 
 
 if __name__ == "__main__":

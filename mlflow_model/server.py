@@ -31,6 +31,7 @@ from mlflow_model import openapi
 from mlflow_model.beside import Beside, BusyError, EndedError, Outcome, Template
 from mlflow_model.body import Body, Message, Receive
 from mlflow_model.metrics import CONTENT_TYPE, LAG_S, Answer, Metrics
+from mlflow_model.polling import BusyPoll
 from mlflow_model.refusals import Refusal
 from mlflow_model.rows import JSON, PARQUET, media_type
 from mlflow_model.scoring import Scoring
@@ -97,6 +98,7 @@ class Application:
         self._settings = settings
         self._metrics = metrics
         self._seconds = scoring.seconds
+        self._poll = BusyPoll(settings.busy_poll_us / 1e6)
         self._keys = [hashlib.sha256(key).digest() for key in settings.api_keys]
         self._draining = False
         self._lines: list[str] = []
@@ -147,9 +149,12 @@ class Application:
             return None
         if kind == PARQUET:
             return None
+        self._poll.begin()
         outcome = self._answer_here(kind, body)
         reply = Reply(outcome.status, outcome.body, rows=outcome.rows)
-        return self._sent(reply, _INVOCATIONS, headers, begin)
+        sent = self._sent(reply, _INVOCATIONS, headers, begin)
+        self._poll.end()
+        return sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and write one line about it."""

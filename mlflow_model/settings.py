@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from mlflow_model.container import StartError, number
+from mlflow_model.container import CGROUP, StartError, cpu_quota, number
 
 KEY_LENGTH: Final = 16
 """The fewest characters of an API key."""
@@ -31,6 +31,10 @@ class Settings:
     inline_ms
         SCORING_INLINE_MS, in milliseconds: a small request is answered in the event loop while the
         model takes no longer than this for one; 0 has every request answered beside it.
+    busy_poll_us
+        SCORING_BUSY_POLL_US, in microseconds: while requests to a model that is known to be quick
+        follow one another this closely, the event loop does not sleep between them. 0, which is the
+        default where the processor time is rationed (a quota), has it sleep always.
     metrics
         SCORING_METRICS: 1 or 0, whether requests are counted for /metrics.
     api_keys
@@ -43,11 +47,12 @@ class Settings:
     max_requests: int = 32
     timeout_s: int = 60
     inline_ms: int = 5
+    busy_poll_us: int = 200
     metrics: bool = True
     api_keys: tuple[bytes, ...] = field(default=(), repr=False)
 
     @classmethod
-    def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+    def read(cls, environ: Mapping[str, str] = os.environ, *, cgroup: Path = CGROUP) -> "Settings":
         """Return the settings that the environment asks for, the defaults where it says nothing.
 
         Raises
@@ -66,6 +71,12 @@ class Settings:
             max_requests=chosen("SCORING_MAX_REQUESTS", cls.max_requests, most=10**4),
             timeout_s=chosen("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", cls.timeout_s, most=3600),
             inline_ms=chosen("SCORING_INLINE_MS", cls.inline_ms, least=0, most=1000),
+            busy_poll_us=chosen(
+                "SCORING_BUSY_POLL_US",
+                0 if cpu_quota(cgroup) else cls.busy_poll_us,
+                least=0,
+                most=10_000,
+            ),
             metrics=bool(chosen("SCORING_METRICS", 1, least=0, most=1)),
             api_keys=_api_keys(environ),
         )

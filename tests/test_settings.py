@@ -22,23 +22,20 @@ NUMBERS = [
     ("SCORING_MAX_REQUESTS", "max_requests", 32, 1, 10**4),
     ("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "timeout_s", 60, 1, 3600),
     ("SCORING_INLINE_MS", "inline_ms", 5, 0, 1000),
+    ("SCORING_BUSY_POLL_US", "busy_poll_us", 200, 0, 10_000),
     ("SCORING_METRICS", "metrics", 1, 0, 1),
 ]
-each = pytest.mark.parametrize(
-    ("variable", "attribute", "default", "least", "most"), NUMBERS, ids=[row[0] for row in NUMBERS]
-)
 
 
-@each
+@pytest.mark.parametrize(("variable", "attribute", "default"), [row[:3] for row in NUMBERS])
 def test_a_variable_that_is_not_set_or_empty_leaves_the_default(
-    variable: str, attribute: str, default: int, least: int, most: int
+    variable: str, attribute: str, default: int, tmp_path: Path
 ) -> None:
-    del least, most
     for environ in ({}, {variable: ""}):
-        assert getattr(Settings.read(environ), attribute) == default
+        assert getattr(Settings.read(environ, cgroup=tmp_path), attribute) == default
 
 
-@each
+@pytest.mark.parametrize(("variable", "attribute", "default", "least", "most"), NUMBERS)
 def test_a_variable_is_taken_from_its_least_to_its_most(
     variable: str, attribute: str, default: int, least: int, most: int
 ) -> None:
@@ -63,9 +60,15 @@ def test_every_variable_is_in_the_documentation_with_its_default() -> None:
         assert f"| `{variable}` | {default} |" in documentation
 
 
-def test_every_setting_is_read_from_a_variable() -> None:
-    assert asdict(Settings.read({})) == asdict(Settings())
+def test_every_setting_is_read_from_a_variable(tmp_path: Path) -> None:
+    assert asdict(Settings.read({}, cgroup=tmp_path)) == asdict(Settings())
     assert asdict(Settings()).keys() == {row[1] for row in NUMBERS} | {"api_keys"}
+
+
+def test_no_time_of_a_quota_is_spent_on_staying_awake_unless_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text("150000 100000\n", encoding="ascii")
+    assert Settings.read({}, cgroup=tmp_path).busy_poll_us == 0
+    assert Settings.read({"SCORING_BUSY_POLL_US": "50"}, cgroup=tmp_path).busy_poll_us == 50
 
 
 def test_keys_come_from_the_variable_and_from_the_file(tmp_path: Path) -> None:
