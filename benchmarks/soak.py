@@ -182,7 +182,7 @@ def _watch(server: Running, seconds: float) -> dict[str, list[int]]:
             latest = {part: found[-1] for part, found in series.items()}
             print(f"{now:5.0f} s {latest} KiB, processes: {2 + len(others)}", flush=True)
             shown += 30
-        time.sleep(min(1.0, seconds / 100))
+        time.sleep(0.25)
     return series
 
 

@@ -27,6 +27,7 @@ _PID: Final = struct.Struct("!I")
 _PR_SET_PDEATHSIG: Final = 1
 _BUFFER_BYTES: Final = 2**22
 _LARGE_BYTES: Final = 2**18
+_RENEWAL_BYTES: Final = 2**28
 _IDLE_S: Final = 0.05
 _TRIM_S: Final = 0.25
 _ANCHORED: Final = 128  # each MiB has several hundred rows
@@ -86,6 +87,7 @@ class Beside:
         self._waiting = 0
         self._turn = asyncio.Lock()
         self._process: tuple[asyncio.StreamReader, asyncio.StreamWriter, int] | None = None
+        self._taken = 0  # bytes that it was asked about
 
     async def answer(self, kind: str, body: bytes) -> Outcome:
         """Answer a request in its turn. Cancelled, it has not begun or its process is killed.
@@ -121,20 +123,26 @@ class Beside:
                 ours, pid = self._spawn()
                 # An answer of megabytes would stop and go at the usual 64 KiB.
                 streams = await asyncio.open_connection(sock=ours, limit=_BUFFER_BYTES)
-                self._process = (*streams, pid)
+                self._process, self._taken = (*streams, pid), 0
             reader, writer, _ = self._process
             name = kind.encode()
             writer.writelines((_ASKED.pack(len(name), len(body)), name, body))
             await writer.drain()
             head = await reader.readexactly(_ANSWERED.size)
             status, rows, size, seconds = _ANSWERED.unpack(head)
-            return Outcome(status, rows, await reader.readexactly(size), seconds)
+            answered = await reader.readexactly(size)
         except (asyncio.IncompleteReadError, ConnectionError):
             self.close()
             raise EndedError from None
         except BaseException:
             self.close()
             raise
+        # What large requests leave lies in ever more places, and small ones keep it from being
+        # given back: a process that has done so much makes way for a new one.
+        self._taken += len(body)
+        if self._taken >= _RENEWAL_BYTES:
+            self.close()
+        return Outcome(status, rows, answered, seconds)
 
 
 class Template:

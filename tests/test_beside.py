@@ -105,6 +105,24 @@ def test_it_answers_in_turn_and_refuses_more_than_may_wait(spawn: Spawn) -> None
     asyncio.run(ask())
 
 
+def test_a_process_that_has_done_much_makes_way_for_a_new_one(
+    spawn: Spawn, spawned: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlflow_model.beside._RENEWAL_BYTES", 200)
+
+    async def ask() -> list[float]:
+        beside = Beside(spawn, most=4)
+        answers = (beside.answer("double", b"x" * 100) for _ in range(4))
+        pids = [outcome.seconds for outcome in await asyncio.gather(*answers)]
+        beside.close()
+        return pids
+
+    found = asyncio.run(ask())
+    assert len(spawned) == 2
+    assert found == [spawned[0], spawned[0], spawned[1], spawned[1]]
+    until(lambda: not lives(spawned[0]), timeout_s=5)
+
+
 def test_who_is_cancelled_ends_the_process_and_the_next_gets_a_new_one(
     spawn: Spawn, spawned: list[int]
 ) -> None:
