@@ -19,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -176,8 +177,9 @@ def _watch(server: Running, seconds: float) -> dict[str, list[int]]:
     while (now := time.monotonic() - begin) < seconds:
         (worker,) = server.workers()
         others = [pid for pid in server.processes() if pid not in {server.pid, worker}]
-        series["worker"].append(resident_kib(worker))
-        series["beside"].append(sum(map(_own_kib, others)))
+        with suppress(FileNotFoundError, ProcessLookupError):  # one was replaced just now
+            series["beside"].append(sum(map(_own_kib, others)))
+            series["worker"].append(resident_kib(worker))
         if now >= shown:
             latest = {part: found[-1] for part, found in series.items()}
             print(f"{now:5.0f} s {latest} KiB, processes: {2 + len(others)}", flush=True)
