@@ -160,6 +160,9 @@ class Flow(FlowControl):
 class Joining:
     """A transport that sends the head of an answer together with what follows.
 
+    What is written once the client has gone is dropped: uvicorn alone asks the last request of a
+    connection whether it has, and logs an error with a stack trace for those before it.
+
     Parameters
     ----------
     transport
@@ -177,11 +180,12 @@ class Joining:
             self._head = data
         else:
             head, self._head = self._head, b""
-            self._transport.write(head + data)
+            self.write_whole(head + data)
 
     def write_whole(self, answer: bytes) -> None:
         """Send an answer, its head and its body."""
-        self._transport.write(answer)
+        if not self._transport.is_closing():
+            self._transport.write(answer)
 
     def flush(self) -> None:
         """Send a head that has no body."""

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.records import record
-from tests.serving.conftest import JSON, Running
-from tests.serving.running import answers, post, raw, resident_kib
+from tests.serving.running import JSON, Running, answers, post, raw, resident_kib
 
 KEEP_ALIVE_S = 5
 """uvicorn's default."""
@@ -125,3 +124,13 @@ def test_a_client_that_reads_no_answer_is_waited_for(server: Running) -> None:
             connection.sendall(post(about(100)) * 200_000)
         assert server.post(about(100)).status_code == 200
         assert resident_kib(worker) - before_kib < 100 * 1024
+
+
+def test_a_client_that_goes_away_while_its_answers_wait_is_no_error(server: Running) -> None:
+    request = post(about(100, rows=200))
+    with connected(server) as connection:
+        connection.settimeout(1)
+        with pytest.raises(TimeoutError):
+            connection.sendall(request * 5000)
+    assert server.post(about(100)).status_code == 200
+    assert "Traceback" not in server.said()
