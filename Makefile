@@ -19,7 +19,7 @@ demo: .venv/ready ## the main job: publish, train, serve, predict; ARGS='-P tree
 	python -m examples.demo $(ARGS)
 
 test: .venv/ready ## every test, with branch coverage; ARGS=tests/test_fit.py for some, without its limits
-	python -m pytest -n 2 --no-loadscope-reorder --cov --cov-report= --junit-xml=junit.xml $(ARGS)
+	python -m pytest -n 3 --no-loadscope-reorder --cov --cov-report= --junit-xml=junit.xml $(ARGS)
 	coverage xml --quiet
 	$(if $(ARGS),,coverage report --include='mypreprocessing/*' --fail-under=100)
 	$(if $(ARGS),,coverage report --fail-under=90)

@@ -54,7 +54,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = save_diabetes_model(folder / "model")
-        with serving(model, folder, traced=False) as server:
+        with serving(model, folder) as server:
             return _soak(server, options.minutes * 60)
 
 

@@ -6,7 +6,6 @@ it. It has no address and no credential in it. The nodes need what an environmen
 same Python (`python_version`), at the same place.
 """
 
-import gzip
 import os
 import sys
 import tarfile
@@ -48,7 +47,7 @@ def packed(requirements: Sequence[Path], environ: Mapping[str, str] = os.environ
     """
     contents = [each.read_bytes() for each in requirements]
     name = engine.digest(python_version(), str(base_python()), *contents)
-    archive = engine.root(environ) / f"spark-executors-{name}.tar.gz"
+    archive = engine.root(environ) / f"spark-executors-{name}.tar"
     if archive.exists():
         return archive
     found = credential.read(environ)
@@ -92,15 +91,11 @@ def install(folder: Path, requirements: Sequence[Path], environ: Mapping[str, st
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Write a folder's content to a .tar.gz: the same content gives the same bytes.
+    """Write a folder's content to a .tar: the same content gives the same bytes.
 
-    Compressed a little only: it is written once, and unpacked by each executor.
+    Not compressed: to undo that takes each executor longer than a gigabit a second needs for it.
     """
-    with (
-        archive.open("wb") as file,
-        gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as compressed,
-        tarfile.open(fileobj=compressed, mode="w") as tar,
-    ):
+    with tarfile.open(archive, mode="w") as tar:
         for path in sorted(folder.rglob("*")):
             if "__pycache__" not in path.parts:
                 tar.add(path, str(path.relative_to(folder)), recursive=False, filter=_plain)

@@ -10,11 +10,12 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from tests.conftest import QUICK, ROOT, clean_environ
+from tests.conftest import QUICK, ROOT, clean_environ, untraced
 from training import __main__ as command
 from training import registry
 
-pytestmark = pytest.mark.usefixtures("one_picture")
+# Not measured for coverage: what a training does, other tests see too, and it is slower then.
+pytestmark = [pytest.mark.usefixtures("one_picture"), pytest.mark.no_cover]
 
 OTHER = [*QUICK, "--trees", "6"]
 
@@ -37,12 +38,6 @@ def stopped(*given, **named):
 setattr(module, name, stopped)
 sys.exit(main(arguments))
 """
-
-
-def untraced() -> dict[str, str]:
-    """Return an environment that measures no coverage, which would slow every training down."""
-    kept = clean_environ().items()
-    return {name: value for name, value in kept if not name.startswith("COVERAGE_")}
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,11 @@ class Store:
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=self.folder,
-            env={**untraced(), "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": self.uri},
+            env={
+                **untraced(clean_environ()),
+                "PYTHONPATH": str(ROOT),
+                "MLFLOW_TRACKING_URI": self.uri,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

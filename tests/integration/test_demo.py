@@ -12,7 +12,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from tests.conftest import ROOT, Feed, Trained, clean_environ
+from tests.conftest import ROOT, Feed, Trained, clean_environ, untraced
 from tests.package import VERSION
 
 QUICK = ("-P", "folds=2", "-P", "repeats=1")
@@ -38,11 +38,10 @@ def checkout(tmp_path: Path) -> Path:
 def demo(checkout: Path, environ: dict[str, str], *options: str) -> tuple[int, str]:
     """Run the demo, and check that none of its processes is left."""
     mark = uuid.uuid4().hex
-    environ = {name: value for name, value in environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
         [sys.executable, "-m", "examples.demo", *options],
         cwd=checkout,
-        env={**environ, "DEMO_MARK": mark},
+        env={**untraced(environ), "DEMO_MARK": mark},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

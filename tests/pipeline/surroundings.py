@@ -14,7 +14,7 @@ from typing import Final
 import requests
 
 from feed import credential, process
-from tests.conftest import ROOT
+from tests.conftest import ROOT, untraced
 from tests.pipeline.job import Registry
 
 KEPT: Final = (
@@ -70,8 +70,7 @@ def mlflow_server(folder: Path) -> Iterator[str]:
         *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"),
         *("--artifacts-destination", str(folder / "artifacts")),
     )
-    # It is not ours to measure, and takes longer under coverage.
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}
+    environ = untraced(os.environ)  # it is not ours to measure
     environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with process.background(
         command,

@@ -3,12 +3,13 @@
 import json
 import os
 import re
+import shutil
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,38 +20,55 @@ from prometheus_client.parser import text_string_to_metric_families
 from feed import process
 from mlflow_model import container, save
 from mlflow_model.metrics import LAG_S
-from tests.conftest import ROOT, clean_environ
+from tests.conftest import ROOT, clean_environ, untraced
 from tests.serving.slow_model import Task
 from training.dataset import read
 from training.fit import fit
 from training.options import DATA, Options
 
 JSON = "application/json"
+CSV = "text/csv"
+PARQUET = "application/vnd.apache.parquet"
 SLOW_S = 0.05
 """A model whose example takes this is not asked in the event loop."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A supervisor that serves a model."""
+    """A server that answers: the supervisor of ours, or MLflow's."""
 
     pid: int
     port: int
     log: Path
-    temporary: Path
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def get(self, path: str, **headers: str) -> requests.Response:
+    @property
+    def temporary(self) -> Path:
+        """The server's own temporary folder."""
+        return self.log.parent / "temporary"
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> requests.Response:
         return requests.get(f"{self.url}{path}", headers=headers, timeout=60)
 
     def post(
-        self, body: bytes | str, content_type: str = JSON, **headers: str
+        self,
+        body: bytes | str,
+        content_type: str | None = JSON,
+        *,
+        path: str = "/invocations",
+        headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        headers = {"Content-Type": content_type, **headers}
-        return requests.post(f"{self.url}/invocations", data=body, headers=headers, timeout=60)
+        """Send a body; with no Content-Type where it is None."""
+        data = body.encode() if isinstance(body, str) else body
+        sent = {**({"Content-Type": content_type} if content_type else {}), **(headers or {})}
+        return requests.post(f"{self.url}{path}", data=data, headers=sent, timeout=60)
+
+    def predict(self, content: Any) -> list[dict[str, Any]]:
+        """Send JSON, and return the predictions of the answer."""
+        return predictions(self.post(json.dumps(content)))
 
     def work(self, seconds: float, mark: Path | None = None) -> requests.Response:
         """Ask the slow model to work so long."""
@@ -70,56 +88,88 @@ class Running:
         """The resident memory of each process."""
         return {pid: resident_kib(pid) for pid in self.processes()}
 
+    def said(self) -> str:
+        """Return all that the server has written so far: its whole stdout and stderr."""
+        time.sleep(5 * LAG_S)
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
     def lines(self) -> list[dict[str, Any]]:
         """The log's lines about requests."""
-        time.sleep(10 * LAG_S)
-        text = self.log.read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in self.said().splitlines() if line.startswith("{")]
 
-    def samples(self, *, settled: bool = True, **headers: str) -> dict[str, float]:
+    def samples(self, *, settled: bool = True) -> dict[str, float]:
         """What /metrics says: ``name{label="value",…}``, the labels in their order, to value.
 
         With `settled`, of all that was answered until now, by whichever worker.
         """
         if settled:
             time.sleep(10 * LAG_S)
-        return samples(self.get("/metrics", **headers).text)
+        return samples(self.get("/metrics").text)
+
+
+def predictions(answer: requests.Response) -> list[dict[str, Any]]:
+    """Return the predictions of an answer that has to have some."""
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["predictions"]
+    return found
 
 
 @contextmanager
 def serving(
-    model: Path, folder: Path, *, workers: int = 1, traced: bool = True, **settings: str
+    model: Path, folder: Path, *, workers: int = 1, traced: bool = False, **settings: str
 ) -> Iterator[Running]:
     """Serve a model for the length of a block, once every worker answers.
 
-    With `traced` false, it is not measured for coverage, and is as quick as it is.
+    Parameters
+    ----------
+    model
+        The model's folder.
+    folder
+        Gets the log, and a temporary folder of the server's own.
+    traced
+        Whether it is measured for coverage: it takes half as long again to start then, and answers
+        more slowly.
+    settings
+        More environment variables.
     """
-    port, log, temporary = process.free_port(), folder / "log", folder / "temporary"
-    temporary.mkdir()
+    running = Running(0, process.free_port(), folder / "log")
+    running.temporary.mkdir()
     command = (sys.executable, "-m", "mlflow_model.container", str(model))
     environ = {
         **environment(traced=traced),
         "PYTHONPATH": python_path(folder),
         "HOST": "127.0.0.1",
-        "PORT": str(port),
+        "PORT": str(running.port),
         "MLFLOW_MODELS_WORKERS": str(workers),
-        "TMPDIR": str(temporary),
+        "TMPDIR": str(running.temporary),
         **settings,
     }
-    with process.background(command, port=port, timeout_s=60, env=environ, log=log) as started:
-        running = Running(started.pid, port, log, temporary)
+    # Of whoever has loaded the model where it lies; the server refuses it.
+    shutil.rmtree(model / "__pycache__", ignore_errors=True)
+    with process.background(
+        command, port=running.port, timeout_s=60, env=environ, log=running.log
+    ) as started:
+        running = replace(running, pid=started.pid)
         until(lambda: sum(map(polls, running.workers())) == workers)
         yield running
 
 
-def environment(*, traced: bool = True) -> dict[str, str]:
+@contextmanager
+def serving_stock(model: Path, folder: Path) -> Iterator[Running]:
+    """Serve a model with MLflow's own server, without its command line."""
+    port, log = process.free_port(), folder / "log"
+    environ = {**environment(), "__pyfunc_model_path__": str(model)}
+    app = "mlflow.pyfunc.scoring_server.app:app"
+    command = (sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port))
+    with process.background(command, port=port, timeout_s=60, env=environ, log=log) as server:
+        yield Running(server.pid, port, log)
+
+
+def environment(*, traced: bool = False) -> dict[str, str]:
     """Return the environment of a server on this machine, without a setting of its own."""
-    unwanted = ("SCORING_", *(() if traced else ("COVERAGE_",)))
-    kept = clean_environ().items()
-    return {
-        **{name: value for name, value in kept if not name.startswith(unwanted)},
-        "PYTHONPATH": str(ROOT),
-    }
+    environ = clean_environ() if traced else untraced(clean_environ())
+    kept = {name: value for name, value in environ.items() if not name.startswith("SCORING_")}
+    return {**kept, "PYTHONPATH": str(ROOT)}
 
 
 def python_path(folder: Path) -> str:

@@ -11,7 +11,7 @@ import pytest
 from mypreprocessing import FEATURES
 from tests.conftest import ROOT
 from tests.records import record
-from tests.serving.conftest import CSV, JSON, PARQUET, Running
+from tests.serving.running import CSV, JSON, PARQUET, Running
 from tests.serving.test_formats import ROWS, as_csv, frame
 
 ASKED: Final = {"params": {"explain": True}}

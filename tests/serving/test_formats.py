@@ -16,7 +16,7 @@ import pytest
 from mypreprocessing import FEATURES, MEASUREMENTS
 from tests.conftest import ROOT
 from tests.records import record
-from tests.serving.conftest import CSV, JSON, PARQUET, Running, predictions
+from tests.serving.running import CSV, JSON, PARQUET, Running, predictions
 from training.dataset import read
 from training.options import DATA
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.records import record
-from tests.serving.conftest import CSV, JSON, PARQUET, Running, serving
+from tests.serving.running import CSV, JSON, PARQUET, Running, serving
 
 GOOD: Final = json.dumps({"inputs": [record()]})
 TIMEOUT_S: Final = 3
@@ -34,13 +34,12 @@ DEEP: Final = 100_000
 @pytest.fixture(scope="module")
 def server(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server that waits for nobody for long; it is the same process in the end."""
-    log = tmp_path_factory.mktemp("fuzzed") / "log"
-    setting = {"MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": str(TIMEOUT_S)}
-    with serving(model_folder, log, **setting) as running:
+    folder, timeout = tmp_path_factory.mktemp("fuzzed"), str(TIMEOUT_S)
+    with serving(model_folder, folder, MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT=timeout) as running:
         workers = running.workers()
         yield running
         assert running.workers() == workers
-        routes = [line["route"] for line in running.requests_logged()]
+        routes = [line["route"] for line in running.lines()]
         assert len(routes) > 100
         assert set(routes) <= {"/invocations", "/ping", "/ready", "other"}
 

@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Ru
     file.write_text(f"\n{FROM_FILE}\n", encoding="utf-8")
     listed = f"{FIRST}, {SECOND}"
     with serving(
-        model, folder, SCORING_API_KEYS=listed, SCORING_API_KEYS_FILE=str(file)
+        model, folder, traced=True, SCORING_API_KEYS=listed, SCORING_API_KEYS_FILE=str(file)
     ) as started:
         yield started
 
@@ -50,8 +50,8 @@ def test_each_key_is_good_in_each_header(
 ) -> None:
     name, _, value = form.partition(": ")
     headers = {name: write(value).format(key)}
-    assert server.post(BODY, **headers).status_code == 200
-    assert server.get("/metrics", **headers).status_code == 200
+    assert server.post(BODY, headers=headers).status_code == 200
+    assert server.get("/metrics", headers).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_each_key_is_good_in_each_header(
     ],
 )
 def test_without_a_key_that_is_one_there_is_a_401(server: Running, headers: dict[str, str]) -> None:
-    for found in (server.post(BODY, **headers), server.get("/metrics", **headers)):
+    for found in (server.post(BODY, headers=headers), server.get("/metrics", headers)):
         assert found.status_code == 401
         assert found.headers["WWW-Authenticate"] == "Bearer"
         assert "API key is needed" in found.json()["message"]
@@ -129,14 +129,14 @@ def test_the_document_says_that_keys_are_needed_where_they_are(
 
 
 def test_without_keys_everybody_may(open_server: Running) -> None:
-    assert open_server.post(BODY, **{"X-API-Key": "any"}).status_code == 200
+    assert open_server.post(BODY, headers={"X-API-Key": "any"}).status_code == 200
     assert open_server.get("/metrics").status_code == 200
 
 
 def test_no_key_is_in_the_log_or_in_a_commands_arguments(server: Running) -> None:
     wrong = "wrong-key-that-nobody-has"
-    server.post(BODY, **{"X-API-Key": FROM_FILE})
-    server.post(BODY, **{"X-API-Key": wrong})
+    server.post(BODY, headers={"X-API-Key": FROM_FILE})
+    server.post(BODY, headers={"X-API-Key": wrong})
     server.get(f"/{FIRST}")
     assert server.lines()[-2]["status"] == 401
     shown = server.log.read_bytes()

@@ -28,6 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Ru
     with serving(
         model,
         tmp_path_factory.mktemp("limits"),
+        traced=True,
         SCORING_MAX_BODY_BYTES=str(BYTES),
         SCORING_MAX_ROWS=str(ROWS),
         MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT=str(SECONDS),

@@ -147,11 +147,11 @@ def test_nothing_that_a_client_sends_is_in_the_page(server: Running) -> None:
     body = json.dumps({"inputs": [{"seconds": 0, planted: 1}]})
     sends: tuple[Callable[[], requests.Response], ...] = (
         lambda: server.post(body),
-        lambda: server.post(task(0), **{"X-Request-Id": planted}),
+        lambda: server.post(task(0), headers={"X-Request-Id": planted}),
         lambda: server.post(task(0), f"text/{planted}"),
         lambda: server.get(f"/{planted}"),
         lambda: server.get(f"/ping?{planted}"),
-        lambda: server.get("/ping", **{"User-Agent": planted}),
+        lambda: server.get("/ping", {"User-Agent": planted}),
     )
     for send in sends:
         send()

@@ -14,7 +14,7 @@ import pytest
 from feed import process
 from mlflow_model import container
 from tests.conftest import ROOT, clean_environ
-from tests.serving.conftest import CSV, PARQUET, Running, predictions, serving
+from tests.serving.running import CSV, PARQUET, Running, predictions, serving
 
 MODELS: Final = ROOT / "tests" / "serving" / "models"
 PARAMS: Final = {"factor": 2.0, "prefix": "q"}
@@ -42,7 +42,7 @@ def saved(path: Path, name: str, example: Any) -> Path:
 def triage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("triage")
     model = saved(folder / "model", "triage", ([ticket()], PARAMS))
-    with serving(model, folder / "log") as running:
+    with serving(model, folder) as running:
         yield running
 
 
@@ -120,7 +120,7 @@ def test_its_document_has_its_types(triage: Running) -> None:
 def choices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("choices")
     model = saved(folder / "model", "choices", [{"kind": "fault", "is-urgent": True}])
-    with serving(model, folder / "log") as running:
+    with serving(model, folder) as running:
         assert running.said().splitlines()[0].startswith("serving on ")
         yield running
 
@@ -157,7 +157,7 @@ def test_choices_are_told(choices: Running, row: Any, said: str) -> None:
 def lengths(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("lengths")
     model = saved(folder / "model", "lengths", ["a", "bb"])
-    with serving(model, folder / "log") as running:
+    with serving(model, folder) as running:
         yield running
 
 

@@ -79,7 +79,7 @@ async def in_a_loop(
 def test_ten_times_the_capacity_gets_answers_and_503s_and_nothing_else(tmp_path: Path) -> None:
     model = save_slow_model(tmp_path / "model", example_s=WORK_S)
     request = post(task(WORK_S))
-    with serving(model, tmp_path, traced=False) as server:
+    with serving(model, tmp_path) as server:
         usual = latency_s(lambda: server.work(WORK_S))
         load = Load()
         memory = watched(server, lambda: at_a_rate(server, load, request, 10 * CAPACITY))
@@ -97,7 +97,7 @@ def test_ten_times_the_capacity_gets_answers_and_503s_and_nothing_else(tmp_path:
 def test_160_connections_to_a_quick_model_are_all_answered(tmp_path: Path) -> None:
     model = save_diabetes_model(tmp_path / "model")
     body = json.dumps({"inputs": [record()]}).encode()
-    with serving(model, tmp_path, traced=False) as server:
+    with serving(model, tmp_path) as server:
         usual = latency_s(lambda: server.post(body))
         load = Load()
         memory = watched(server, lambda: in_a_loop(server, load, post(body), 160, SECONDS / 6))
@@ -114,7 +114,7 @@ def test_what_can_be_done_is_done_while_ten_times_as_much_is_asked(tmp_path: Pat
     small = json.dumps({"inputs": [record()]}).encode()
     large = json.dumps({"inputs": [record()] * 2000}).encode()
     # The default of 5 ms is for a machine that has the time: here the load has its share too.
-    with serving(model, tmp_path, traced=False, SCORING_INLINE_MS="100") as server:
+    with serving(model, tmp_path, SCORING_INLINE_MS="100") as server:
         batches, rows = Load(), Load()
 
         async def both() -> None:

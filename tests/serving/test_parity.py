@@ -10,7 +10,7 @@ import requests
 
 from tests.conftest import ROOT
 from tests.records import record
-from tests.serving.conftest import CSV, JSON, PARQUET, Running
+from tests.serving.running import CSV, JSON, PARQUET, Running
 
 DOCUMENT: Final = ROOT / "docs" / "serving-differences.md"
 

@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.records import record
-from tests.serving.conftest import CSV, JSON, PARQUET, Running, serving
-from tests.serving.running import until
+from tests.serving.running import CSV, JSON, PARQUET, Running, serving, until
 from tests.serving.test_other_models import PARAMS, saved, ticket
 
 NUMBER: Final = 487.1625
@@ -172,7 +171,7 @@ def triage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A model that puts values into the texts of its exceptions."""
     folder = tmp_path_factory.mktemp("telling")
     model = saved(folder / "model", "triage", ([ticket()], PARAMS))
-    with serving(model, folder / "log") as running:
+    with serving(model, folder) as running:
         yield running
 
 
@@ -246,7 +245,7 @@ def test_all_faults_are_told_up_to_a_bound(server: Running, rows: int) -> None:
     ]
     assert faults[19] == "inputs.2.skin_thickness: must be at least 0"
     assert more == f"and {8 * rows - 20} more"
-    until(lambda: answer.json()["request_id"] == server.requests_logged()[-1]["id"])
+    until(lambda: answer.json()["request_id"] == server.lines()[-1]["id"])
 
 
 def test_as_many_faults_as_the_bound_are_told_without_more(server: Running) -> None:

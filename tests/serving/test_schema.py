@@ -13,9 +13,9 @@ import pytest
 import requests
 
 from mypreprocessing import FEATURES, Patient
-from tests.conftest import ROOT
+from tests.conftest import ROOT, untraced
 from tests.records import record
-from tests.serving.conftest import CSV, JSON, PARQUET, Running
+from tests.serving.running import CSV, JSON, PARQUET, Running
 
 # 413 is what too many rows get; schemathesis does not count it as a refusal by itself.
 CONFIG: Final = """
@@ -32,7 +32,7 @@ def schemathesis(url: str, folder: Path, *options: str) -> subprocess.CompletedP
     # The examples have a test of their own: schemathesis has them not beside hooks for a format.
     phases = ("--phases", "coverage,fuzzing")
     bounds = ("--generation-deterministic", "--max-examples", "40", *phases)
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}
+    environ = untraced(os.environ)
     return subprocess.run(
         [command, "--config-file", str(config), "run", url, "--checks", "all", *bounds, *options],
         cwd=folder,
@@ -54,7 +54,7 @@ def test_schemathesis_finds_nothing(server: Running, tmp_path: Path) -> None:
     generated = re.search(r"(\d+) generated", done.stdout)
     assert generated
     assert int(generated[1]) > 300
-    assert not [line for line in server.requests_logged() if line["status"] >= 500]
+    assert not [line for line in server.lines() if line["status"] >= 500]
 
 
 def test_schemathesis_would_find_a_document_that_is_wrong(server: Running, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Ru
     with serving(
         model,
         tmp_path_factory.mktemp("slow"),
+        traced=True,
         SCORING_MAX_REQUESTS=str(WAITING),
         MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT=str(SECONDS),
     ) as started:

@@ -17,7 +17,7 @@ from feed import process
 from spark import engine, java, plan, score, session, storage
 from spark.batch_score import Model, fetch
 from spark.generate import Table, write
-from tests.conftest import ROOT, clean_environ
+from tests.conftest import ROOT, clean_environ, untraced
 from training import log
 from training.dataset import read
 from training.fit import fit
@@ -40,7 +40,7 @@ class Registry:
     @property
     def environ(self) -> dict[str, str]:
         """The environment of a user who runs the commands by hand."""
-        environ = clean_environ()
+        environ = untraced(clean_environ())  # the tests' own process does all that there is
         # Every process that Spark starts would compile MLflow anew.
         environ.pop("PYTHONDONTWRITEBYTECODE", None)
         return {

@@ -26,7 +26,7 @@ from spark import plan
 from spark.batch_score import Model, ScoringError, check_share, main
 from tests.conftest import ROOT
 from tests.records import record
-from tests.serving.conftest import serving
+from tests.serving.running import serving
 from tests.spark.conftest import MANY, PATIENTS, Registry, contents
 
 
@@ -84,7 +84,7 @@ def test_the_answers_are_those_of_invocations(done: Done, champion: Model, tmp_p
     rows = pq.read_table(done.output / plan.SCORED).slice(0, 5000).to_pylist()
     asked = [{name: row[name] for name in FEATURES} for row in rows]
     assert sum(None in row.values() for row in asked) > 500
-    with serving(champion.folder, tmp_path / "log") as server:
+    with serving(champion.folder, tmp_path) as server:
         answers = server.predict({"inputs": asked})
     assert [each["pred"] for each in answers] == [row["pred"] for row in rows]
     assert [each["probability"] for each in answers] == pytest.approx(
