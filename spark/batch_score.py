@@ -305,7 +305,7 @@ def _do_parts(spark: "SparkSession", left: list[int], output: Place) -> list[str
 def _ship(spark: "SparkSession", model: Path) -> None:
     """Let the executors have the model, and this package's own code that runs there."""
     folder = model.parent
-    code, archive = folder / "code.zip", folder / f"{_ARCHIVE}.tar"
+    code, archive = folder / "code.zip", folder / f"{_ARCHIVE}.tar.gz"
     with zipfile.ZipFile(code, "w") as file:
         for name in _CODE:
             file.write(Path(__file__).with_name(name), f"{__package__}/{name}")

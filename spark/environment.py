@@ -6,6 +6,7 @@ it. It has no address and no credential in it. The nodes need what an environmen
 same Python (`python_version`), at the same place.
 """
 
+import gzip
 import os
 import sys
 import tarfile
@@ -47,7 +48,7 @@ def packed(requirements: Sequence[Path], environ: Mapping[str, str] = os.environ
     """
     contents = [each.read_bytes() for each in requirements]
     name = engine.digest(python_version(), str(base_python()), *contents)
-    archive = engine.root(environ) / f"spark-executors-{name}.tar"
+    archive = engine.root(environ) / f"spark-executors-{name}.tar.gz"
     if archive.exists():
         return archive
     found = credential.read(environ)
@@ -91,11 +92,16 @@ def install(folder: Path, requirements: Sequence[Path], environ: Mapping[str, st
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Write a folder's content to a .tar: the same content gives the same bytes.
+    """Write a folder's content to a .tar.gz: the same content gives the same bytes.
 
     Not compressed: to undo that takes each executor longer than a gigabit a second needs for it.
+    It is a .tar.gz all the same, for Spark unpacks a .tar without its links.
     """
-    with tarfile.open(archive, mode="w") as tar:
+    with (
+        archive.open("wb") as file,
+        gzip.GzipFile("", "wb", compresslevel=0, fileobj=file, mtime=0) as wrapped,
+        tarfile.open(fileobj=wrapped, mode="w") as tar,
+    ):
         for path in sorted(folder.rglob("*")):
             if "__pycache__" not in path.parts:
                 tar.add(path, str(path.relative_to(folder)), recursive=False, filter=_plain)

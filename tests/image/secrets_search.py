@@ -1,7 +1,6 @@
 """Look for a secret in bytes: plain, URL-encoded, and in base64 at whatever place it begins."""
 
 import base64
-import contextlib
 import gzip
 import io
 import tarfile
@@ -61,6 +60,7 @@ class Watch:
         self.seen: set[bytes] = set()
         self.modes: set[tuple[int, int]] = set()
         self._temporary = temporary
+        self._kernels = {name for name in _processes() if not _command_line(name)}
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -78,16 +78,25 @@ class Watch:
             time.sleep(0.01)
 
     def _look(self) -> None:
-        for path in Path("/proc").iterdir():
-            if path.name.isdigit():
-                with contextlib.suppress(OSError):  # it has ended
-                    self.seen.add((path / "cmdline").read_bytes())
+        self.seen.update(map(_command_line, _processes() - self._kernels))
         for path in self._temporary.glob("mlflow-model-*/pip.conf"):
             try:
                 mode = path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777
             except OSError:
                 continue
             self.modes.add(mode)
+
+
+def _processes() -> set[str]:
+    return {path.name for path in Path("/proc").iterdir() if path.name.isdigit()}
+
+
+def _command_line(process: str) -> bytes:
+    """Return the command line of a process; nothing for one that has ended, or is the kernel's."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _inside(encoded: bytes, shift: int) -> bytes:

@@ -332,6 +332,7 @@ class _Load:
                     timeout=30,
                 )
                 self.statuses[answer.status_code] += 1
+                time.sleep(0.005)  # more requests would show nothing more
             except requests.RequestException as error:
                 if "Connection refused" in str(error):
                     self.refused += 1

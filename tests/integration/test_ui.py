@@ -112,8 +112,11 @@ def opened(client: mlflow.MlflowClient, url: str, profile: Path) -> Iterator[Pag
 
 
 @pytest.fixture(scope="module")
-def store(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> mlflow.MlflowClient:
+def store(
+    trained: Trained, one_picture: None, tmp_path_factory: pytest.TempPathFactory
+) -> mlflow.MlflowClient:
     """A copy of what the training has left, and a challenger beside the champion."""
+    del one_picture
     folder = tmp_path_factory.mktemp("store")
     shutil.copy(trained.folder / "mlflow.db", folder)
     uri = f"sqlite:///{folder}/mlflow.db"
