@@ -175,9 +175,15 @@ def parameters() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, feed: Feed, parameters: list[str]) -> Trained:
+def trained(
+    tmp_path_factory: pytest.TempPathFactory,
+    feed: Feed,
+    parameters: list[str],
+    empty_database: Path,
+) -> Trained:
     """A champion, trained by ``mlflow run`` in an environment made from the feed."""
     folder = tmp_path_factory.mktemp("trained")
+    shutil.copy(empty_database, folder / "mlflow.db")
     environ = {
         **untraced(feed.environ),  # MLflow's command line is not ours to measure
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",

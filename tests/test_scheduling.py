@@ -22,7 +22,8 @@ def test_a_folder_and_a_file_beside_it_are_run_by_one_process_each(tmp_path: Pat
     for file in files:
         (tmp_path / "tests" / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "tests" / file).write_text(MANY, encoding="utf-8")
-    options = ["-v", "-n", "2", "--no-loadscope-reorder", "--rootdir", ".", "-p"]
+    # A folder for temporary files of its own: pytest clears away those of earlier runs.
+    options = ["-v", "-n", "2", "--no-loadscope-reorder", "--rootdir=.", "--basetemp=base", "-p"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, "tests.scheduling", "tests"],
         cwd=tmp_path,
