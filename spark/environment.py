@@ -94,13 +94,12 @@ def install(folder: Path, requirements: Sequence[Path], environ: Mapping[str, st
 def pack(folder: Path, archive: Path) -> None:
     """Write a folder's content to a .tar.gz: the same content gives the same bytes.
 
-    Not compressed: to undo that takes each executor longer than a gigabit a second needs for it.
-    It is a .tar.gz all the same, for Spark unpacks a .tar without its links.
+    Compressed a little only: it is written once, and unpacked by each executor.
     """
     with (
         archive.open("wb") as file,
-        gzip.GzipFile("", "wb", compresslevel=0, fileobj=file, mtime=0) as wrapped,
-        tarfile.open(fileobj=wrapped, mode="w") as tar,
+        gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w") as tar,
     ):
         for path in sorted(folder.rglob("*")):
             if "__pycache__" not in path.parts:
