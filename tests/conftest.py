@@ -93,7 +93,7 @@ def clean_environ() -> dict[str, str]:
 
 
 def untraced(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment whose Pythons are not measured for coverage: it halves their pace."""
+    """Return an environment whose Pythons are not measured for coverage, which slows them down."""
     return {name: value for name, value in environ.items() if not name.startswith("COVERAGE_")}
 
 

@@ -5,4 +5,4 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _unmeasured(no_cover: None) -> None:
-    """Measure no coverage: what runs here are processes of their own."""
+    """Measure no coverage: the commands are processes of their own, which have none either."""

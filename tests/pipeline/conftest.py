@@ -23,11 +23,6 @@ TOKEN = "t0k/en+s3cret"  # noqa: S105 # the tests' own
 RunSteps = Callable[..., Run]
 
 
-@pytest.fixture(autouse=True)
-def _unmeasured(no_cover: None) -> None:
-    """Measure no coverage: what runs here is the tests' own agent, and processes without it."""
-
-
 @pytest.fixture
 def agent(tmp_path: Path) -> Agent:
     """An agent with a repository of two files, a feed and a connection that nobody serves."""
