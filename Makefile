@@ -92,11 +92,13 @@ clean: ## remove what can be made again: .venv and caches; runs and the local fe
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/ready: requirements-uv.txt requirements-dev.txt mypreprocessing/pyproject.toml
-	$(BASE_PYTHON) -m venv --without-pip .venv
+# The Python that PATH has beside that of .venv, which is first there as soon as it is made.
 # To install a pip here first takes longer than all the rest, but Debian's Python may have none.
-	@if $(BASE_PYTHON) -m pip --python .venv/bin/python --version >/dev/null 2>&1; \
+	@export PATH="$${PATH#*:}"; \
+	$(BASE_PYTHON) -m venv --without-pip .venv; \
+	if $(BASE_PYTHON) -m pip --python .venv/bin/python --version >/dev/null 2>&1; \
 	then pip=($(BASE_PYTHON) -m pip --python .venv/bin/python); \
-	else python -m ensurepip >/dev/null; pip=(python -m pip); fi; \
+	else .venv/bin/python -m ensurepip >/dev/null; pip=(.venv/bin/python -m pip); fi; \
 	"$${pip[@]}" install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
 	uv pip sync --quiet --python .venv/bin/python --require-hashes requirements-dev.txt
 	uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable mypreprocessing

@@ -24,6 +24,7 @@ EXECUTORS: Final = Path(__file__).with_name("executors.txt")
 FITTING: Final = Path(__file__).with_name("fitting.txt")
 """Likewise, to fit."""
 
+_LEFT_OUT: Final = frozenset({"__pycache__", "tests"})
 _SECONDS: Final = 315532800  # 1980, the earliest that every archive can have
 
 
@@ -94,7 +95,8 @@ def install(folder: Path, requirements: Sequence[Path], environ: Mapping[str, st
 def pack(folder: Path, archive: Path) -> None:
     """Write a folder's content to a .tar.gz: the same content gives the same bytes.
 
-    Compressed a little only: it is written once, and unpacked by each executor.
+    Compressed a little only: it is written once, and unpacked by each executor. Without the tests
+    of libraries, a fifth of it all.
     """
     with (
         archive.open("wb") as file,
@@ -102,7 +104,7 @@ def pack(folder: Path, archive: Path) -> None:
         tarfile.open(fileobj=compressed, mode="w") as tar,
     ):
         for path in sorted(folder.rglob("*")):
-            if "__pycache__" not in path.parts:
+            if _LEFT_OUT.isdisjoint(path.relative_to(folder).parts):
                 tar.add(path, str(path.relative_to(folder)), recursive=False, filter=_plain)
 
 
