@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from mlflow_model.image import check, docker
 from tests.conftest import ROOT, Trained
@@ -55,6 +54,9 @@ def test_the_bill_of_materials_is_valid_and_has_what_the_lock_has(
     made: str, trained: Trained, tmp_path: Path
 ) -> None:
     del made
+    # Its import takes seconds, which no other test has to wait for.
+    from cyclonedx.validation.json import JsonStrictValidator  # noqa: PLC0415
+
     text = _sbom(trained, tmp_path)
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     found = json.loads(text)
