@@ -23,11 +23,6 @@ PORT: Final = "5000"
 ENVIRONMENTS: Final = lock.ROOT / ".cache" / "serving"
 """Where the environments of served models are, by what they are made from."""
 
-_IMPORTED: Final = (
-    *("mlflow_model.connection", "mlflow_model.server", "uvicorn.loops.uvloop"),
-    *("fastparquet", "mypreprocessing", "xgboost"),
-)
-
 
 @process.command(*FAILURES, MlflowException)
 def main() -> int:
@@ -90,14 +85,10 @@ def environment(model: Path, root: Path = ENVIRONMENTS) -> Path:
 
 
 def _compile(python: Path) -> None:
-    """Let Python keep the bytecode of what a server imports.
-
-    Its workers write none (container.py), and would compile it at each start. What a model lacks,
-    the server names when it starts.
-    """
+    """Let Python keep the bytecode of what a server imports; what is lacking, the server names."""
     environ = {**credential.removed(os.environ), "PYTHONPATH": str(lock.ROOT)}
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [str(python), "-c", f"import {', '.join(_IMPORTED)}"]
+    command = [str(python), "-m", "mlflow_model.bytecode"]
     subprocess.run(command, env=environ, capture_output=True, check=False)
 
 

@@ -20,6 +20,9 @@ from mlflow_model.container import CANNOT_START, GRACE_S, StartError
 if TYPE_CHECKING:
     from mlflow_model.server import Application
 
+ENVIRON: Final = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
+"""What MLflow has to find in the environment when it is imported."""
+
 _CONNECTION: Final = "mlflow_model.connection:Connection"
 _LINGER_S: Final = 1.5  # what a client sends by then on an open connection is answered
 
@@ -129,7 +132,7 @@ class DrainingServer(Server):
 
 
 def _load_app(model: Path) -> "Application":
-    os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", GIT_PYTHON_REFRESH="quiet")
+    os.environ.update(ENVIRON)
     try:
         # Here, for MLflow reads its settings on import, and a model may lack what the server needs.
         from mlflow_model import connection, server, settings  # noqa: F401, PLC0415

@@ -17,7 +17,7 @@ DOCKERFILE: Final = PACKAGE / "Dockerfile"
 SERVE: Final = (
     *("__init__.py", "container.py", "worker.py", "connection.py", "settings.py"),
     *("server.py", "scoring.py", "body.py", "rows.py", "refusals.py", "fields.py"),
-    *("openapi.py", "beside.py", "metrics.py", "polling.py"),
+    *("openapi.py", "beside.py", "metrics.py", "polling.py", "bytecode.py"),
 )
 """The files of this package that run in the container."""
 
