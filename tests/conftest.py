@@ -169,29 +169,23 @@ def feed(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Feed
 
 
 @pytest.fixture(scope="session")
-def parameters() -> list[str]:
-    """What `trained` is trained with: nothing but the defaults."""
-    return []
-
-
-@pytest.fixture(scope="session")
-def trained(
-    tmp_path_factory: pytest.TempPathFactory,
-    feed: Feed,
-    parameters: list[str],
-    empty_database: Path,
-) -> Trained:
+def trained(tmp_path_factory: pytest.TempPathFactory, feed: Feed, empty_database: Path) -> Trained:
     """A champion, trained by ``mlflow run`` in an environment made from the feed."""
-    folder = tmp_path_factory.mktemp("trained")
-    shutil.copy(empty_database, folder / "mlflow.db")
+    options = ("--env-manager", "uv", "--experiment-name", "diabetes")
+    command = ["mlflow", "run", str(ROOT), *options]
+    return train(command, tmp_path_factory.mktemp("trained"), feed, empty_database)
+
+
+def train(command: list[str], folder: Path, feed: Feed, database: Path) -> Trained:
+    """Run a training for a user who has the feed's credential, in a folder with a database."""
+    shutil.copy(database, folder / "mlflow.db")
     environ = {
         **untraced(feed.environ),  # MLflow's command line is not ours to measure
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
         "MLFLOW_ENV_ROOT": str(folder / "envs"),
     }
-    options = ("--env-manager", "uv", "--experiment-name", "diabetes")
     done = subprocess.run(
-        ["mlflow", "run", str(ROOT), *options, *parameters],
+        command,
         cwd=folder,
         env=environ,
         capture_output=True,

@@ -2,8 +2,7 @@
 
 import shutil
 import signal
-import subprocess
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import mlflow
 import pytest
 
 from tests.conftest import QUICK, ROOT, clean_environ, untraced
+from tests.trainings import At, Trainings, trainings
 from training import __main__ as command
 from training import registry
 
@@ -18,26 +18,6 @@ from training import registry
 pytestmark = [pytest.mark.usefixtures("one_picture"), pytest.mark.no_cover]
 
 OTHER = [*QUICK, "--trees", "6"]
-
-# Runs a training that gets a signal as it comes to a function, or as it leaves it.
-AT = """
-import os, sys, importlib
-from training import pictures
-from training.__main__ import main
-pictures.PICTURES = {"roc": pictures.PICTURES["roc"]}
-module, name, when, number, *arguments = sys.argv[1:]
-module = importlib.import_module(module)
-real = getattr(module, name)
-def stopped(*given, **named):
-    if when == "before":
-        os.kill(os.getpid(), int(number))
-    result = real(*given, **named)
-    if when == "after":
-        os.kill(os.getpid(), int(number))
-    return result
-setattr(module, name, stopped)
-sys.exit(main(arguments))
-"""
 
 
 @dataclass(frozen=True)
@@ -69,23 +49,15 @@ class Store:
         found = self.client.search_model_versions("name='diabetes'")
         return sorted(str(version.version) for version in found)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env={
-                **untraced(clean_environ()),
-                "PYTHONPATH": str(ROOT),
-                "MLFLOW_TRACKING_URI": self.uri,
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
     def train_here(self, arguments: list[str]) -> None:
         mlflow.set_tracking_uri(self.uri)
         assert command.main(arguments) == 0
+
+
+@pytest.fixture(scope="module")
+def forked() -> Iterator[Trainings]:
+    with trainings({**untraced(clean_environ()), "PYTHONPATH": str(ROOT)}) as made:
+        yield made
 
 
 @pytest.fixture
@@ -97,46 +69,42 @@ def store(champion_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("module", "name", "number", "left"),
+    ("at", "left"),
     [
-        ("training.__main__", "evaluate", signal.SIGINT, "FAILED"),
-        ("training.log", "log_model", signal.SIGTERM, "FAILED"),
-        ("training.registry", "make_champion", signal.SIGKILL, "RUNNING"),
+        (At("training.__main__", "evaluate", "before", signal.SIGINT), "FAILED"),
+        (At("training.log", "log_model", "before", signal.SIGTERM), "FAILED"),
+        (At("training.registry", "make_champion", "before", signal.SIGKILL), "RUNNING"),
     ],
 )
 def test_a_training_that_is_ended_leaves_the_aliases_and_another_clears_away(
-    store: Store, module: str, name: str, number: int, left: str
+    store: Store, forked: Trainings, at: At, left: str
 ) -> None:
-    with store.start("-c", AT, module, name, "before", str(int(number)), *OTHER) as process:
-        output = process.communicate()[0]
-    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), output
+    ((status, output),) = forked.run(store.folder, OTHER, at=at)
+    assert status == exit_status(at.number), output
     assert "Traceback" not in output
     assert store.statuses() == ["FINISHED", left]
     assert store.aliases() == {"champion": "1"}
     store.train_here(OTHER)
     ended = "KILLED" if left == "RUNNING" else left
     assert store.statuses() == ["FINISHED", ended, "FINISHED"]
-    half = name == "make_champion"
+    half = at.name == "make_champion"
     assert store.versions() == (["1", "3"] if half else ["1", "2"])
     assert store.aliases() == {"champion": store.versions()[-1]}
 
 
 @pytest.mark.parametrize(
-    ("name", "when", "number", "left"),
+    ("at", "left"),
     [
-        ("add", "before", signal.SIGTERM, "FINISHED"),
-        ("make_champion", "after", signal.SIGKILL, "RUNNING"),
+        (At("training.registry", "add", "before", signal.SIGTERM), "FINISHED"),
+        (At("training.registry", "make_champion", "after", signal.SIGKILL), "RUNNING"),
     ],
 )
 def test_a_training_that_has_decided_is_finished(
-    store: Store, name: str, when: str, number: int, left: str
+    store: Store, forked: Trainings, at: At, left: str
 ) -> None:
     """A signal waits; after a kill the next training completes the bookkeeping."""
-    with store.start(
-        "-c", AT, "training.registry", name, when, str(int(number)), *OTHER
-    ) as process:
-        output = process.communicate()[0]
-    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), output
+    ((status, output),) = forked.run(store.folder, OTHER, at=at)
+    assert status == exit_status(at.number), output
     assert store.statuses() == ["FINISHED", left]
     assert store.aliases() == {"champion": "2"}
     store.train_here(OTHER)
@@ -145,10 +113,17 @@ def test_a_training_that_has_decided_is_finished(
     assert store.aliases() == {"champion": "2"}
 
 
-def test_two_trainings_at_once_both_end_well_and_the_history_is_whole(store: Store) -> None:
-    trainings = [store.start("-m", "training", *QUICK, "--trees", trees) for trees in ("6", "7")]
-    outputs = [each.communicate()[0] for each in trainings]
-    assert [each.returncode for each in trainings] == [0, 0], outputs
+def exit_status(number: int) -> int:
+    """Return what a training ends with that got a signal: the signal itself where it is a kill."""
+    return -number if number == signal.SIGKILL else 128 + number
+
+
+def test_two_trainings_at_once_both_end_well_and_the_history_is_whole(
+    store: Store, forked: Trainings
+) -> None:
+    ended = forked.run(store.folder, *([*QUICK, "--trees", trees] for trees in ("6", "7")))
+    outputs = [output for _, output in ended]
+    assert [status for status, _ in ended] == [0, 0], outputs
     assert store.versions() == ["1", "2", "3"]
     mlflow.set_tracking_uri(store.uri)
     champion = registry.champion()

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,8 +18,9 @@ import requests
 from feed import credential, process, publish
 from feed.local import LocalFeed
 from mlflow_model.image import docker, docker_config
-from tests.conftest import Trained, clean_environ
+from tests.conftest import ROOT, Feed, Trained, clean_environ, train
 from tests.image.secrets_search import Watch
+from training.options import DATA
 
 COMMAND: Final = (
     "mlflow models build-docker -m models:/diabetes@champion -n diabetes --env-manager local"
@@ -85,9 +87,11 @@ class Container:
 
 
 @pytest.fixture(scope="session")
-def parameters() -> list[str]:
-    """The default model, quickly: nothing here looks at its cross-validation."""
-    return ["-P", "folds=2", "-P", "repeats=1"]
+def trained(tmp_path_factory: pytest.TempPathFactory, feed: Feed, empty_database: Path) -> Trained:
+    """The default model, quickly: in the tests' own environment, with little cross-validation."""
+    quick = ("--data", str(ROOT / DATA), "--folds", "2", "--repeats", "1")
+    command = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "training", *quick]
+    return train(command, tmp_path_factory.mktemp("trained"), feed, empty_database)
 
 
 @pytest.fixture(scope="session")
