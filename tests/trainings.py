@@ -10,15 +10,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import git  # noqa: F401 # these three a training imports late, each one anew
-import mlflow.store.model_registry.sqlalchemy_store
-import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+from typing import Any, Final
 
 from feed.lock import ROOT
 from training import __main__ as command
 from training import pictures
+
+LATE: Final = (
+    *("git", "mlflow.store.tracking.sqlalchemy_store"),
+    "mlflow.store.model_registry.sqlalchemy_store",
+)
+"""What a training imports when it needs it."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ def trainings(environ: Mapping[str, str]) -> Iterator[Trainings]:
 
 
 def _serve() -> None:
+    for late in LATE:
+        importlib.import_module(late)
     # The others are for other tests.
     pictures.PICTURES = {"roc": pictures.PICTURES["roc"]}  # type: ignore[misc]
     for line in sys.stdin:
