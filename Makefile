@@ -96,7 +96,7 @@ clean: ## remove what can be made again: .venv and caches; runs and the local fe
 # To install a pip here first takes longer than all the rest, but Debian's Python may have none.
 	@export PATH="$${PATH#*:}"; \
 	$(BASE_PYTHON) -m venv --without-pip .venv; \
-	if $(BASE_PYTHON) -m pip --python .venv/bin/python --version >/dev/null 2>&1; \
+	if $(BASE_PYTHON) -c 'import pip' 2>/dev/null; \
 	then pip=($(BASE_PYTHON) -m pip --python .venv/bin/python); \
 	else .venv/bin/python -m ensurepip >/dev/null; pip=(.venv/bin/python -m pip); fi; \
 	"$${pip[@]}" install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt

@@ -88,8 +88,9 @@ def installed(environ: Mapping[str, str] = os.environ) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".spark-") as made:
         target = Path(made) / "target"
         run_uv(
-            *("pip", "install", "--target", str(target), "--python", sys.executable),
-            *("--require-hashes", "--build-constraints", str(BUILD_LOCK), "-r", str(LOCK)),
+            # Not install, which builds pyspark twice: once for what the lock knows already.
+            *("pip", "sync", "--target", str(target), "--python", sys.executable),
+            *("--require-hashes", "--build-constraints", str(BUILD_LOCK), str(LOCK)),
             environ=credential.removed(environ),
             instead=f"or install pyspark=={version()} beside this Python",
         )

@@ -3,6 +3,7 @@
 It is a minimal Debian with this machine's Python in /usr/local, and it belongs to the tests only.
 """
 
+import fcntl
 import os
 import platform
 import shutil
@@ -36,15 +37,21 @@ SETTINGS: Final = (
 
 def load(docker: str) -> None:
     """Make the stand-in known to the engine as `NAME`, from the cache where it is there."""
-    if not TARBALL.exists():
-        TARBALL.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory() as folder:
-            _make(Path(folder) / "root")
-            made = TARBALL.with_suffix(".part")
-            _run("tar", "-C", f"{folder}/root", "-cf", str(made), ".")
-            made.rename(TARBALL)
+    TARBALL.parent.mkdir(exist_ok=True)
+    with TARBALL.with_suffix(".lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes of the tests need it
+        if not TARBALL.exists():
+            _write()
     changes = [option for change in SETTINGS for option in ("--change", change)]
     _run(docker, "import", *changes, str(TARBALL), NAME)
+
+
+def _write() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        _make(Path(folder) / "root")
+        made = TARBALL.with_suffix(".part")
+        _run("tar", "-C", f"{folder}/root", "-cf", str(made), ".")
+        made.rename(TARBALL)
 
 
 def _make(root: Path) -> None:

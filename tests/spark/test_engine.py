@@ -88,7 +88,7 @@ def test_other_bytes_than_the_locked_ones_are_not_installed(
     changed = re.sub("sha256:[0-9a-f]{4}", "sha256:0000", locked)
     (tmp_path / "requirements.txt").write_text(changed, encoding="utf-8")
     monkeypatch.setattr(engine, "LOCK", tmp_path / "requirements.txt")
-    with pytest.raises(EngineError, match=r"uv pip install failed \(.*[Hh]ash") as caught:
+    with pytest.raises(EngineError, match=r"uv pip sync failed \(.*[Hh]ash") as caught:
         engine.installed({**registry.environ, "MLFLOW_ENV_ROOT": str(tmp_path / "root")})
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "root").iterdir())
