@@ -11,7 +11,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 if TYPE_CHECKING:
-    from mlflow_model.server import Sent
+    from mlflow_model.replies import Sent
 
 HEAD_TIMEOUT_S: Final = 10
 """How long the head of a request may take to arrive, in seconds."""

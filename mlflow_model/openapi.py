@@ -111,14 +111,7 @@ def document(
         {"security": [{"apiKey": []}, {"bearer": []}]} if authenticated else {}
     )
     invocations = {
-        "operationId": "invocations",
-        "tags": [_PREDICTIONS["name"]],
-        "summary": "Predict",
-        "description": (
-            f"Predictions come in the order of the rows; there may be {reader.max_rows:,}. "
-            "What is wrong with a request is listed by field, without repeating a value."
-        ),
-        "requestBody": {"required": True, "content": _content(reader, example, schemas)},
+        **_predict(reader.max_rows, _content(reader, example, schemas)),
         "responses": _responses(authenticated=authenticated),
         **security,
     }
@@ -138,6 +131,20 @@ def document(
             },
         }
     ).encode()
+
+
+def _predict(max_rows: int, content: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Describe what is asked for, without the answers."""
+    return {
+        "operationId": "invocations",
+        "tags": [_PREDICTIONS["name"]],
+        "summary": "Predict",
+        "description": (
+            f"Predictions come in the order of the rows; there may be {max_rows:,}. "
+            "What is wrong with a request is listed by field, without repeating a value."
+        ),
+        "requestBody": {"required": True, "content": content},
+    }
 
 
 def _schemas(reader: Reader, result: TypeAdapter[Any]) -> dict[str, Any]:

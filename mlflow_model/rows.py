@@ -1,22 +1,18 @@
 """From the bytes of a request to checked rows: MLflow's scoring protocol, for a typed model."""
 
-import contextlib
 import csv
 import io
 import json
 import re
-import resource
-import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from mlflow.types.schema import ParamSchema
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_schema
 
-from mlflow_model import fields, refusals
+from mlflow_model import fields, parquet, refusals, schemas
 from mlflow_model.refusals import Refusal
 
 JSON: Final = "application/json"
@@ -28,19 +24,6 @@ LISTS: Final = ("inputs", "instances", "dataframe_records")
 
 SPLIT: Final = "dataframe_split"
 PARAMS: Final = "params"
-
-_PARQUET_S: Final = 1  # of the CPU, and as much for each MiB: many times what it takes
-_PARQUET_BYTES: Final = 256 * 2**20
-_PARQUET_TIMES: Final = 50  # as many bytes in memory for each of the file: likewise
-_PARAM_TYPES: Final[Mapping[str, CoreSchema]] = {
-    "boolean": core_schema.bool_schema(strict=True),
-    "integer": core_schema.int_schema(),
-    "long": core_schema.int_schema(),
-    "float": core_schema.float_schema(),
-    "double": core_schema.float_schema(),
-    "string": core_schema.str_schema(),
-    "datetime": core_schema.datetime_schema(),
-}
 
 
 class Rows(NamedTuple):
@@ -81,14 +64,14 @@ class Reader:
     def __init__(self, row: Any, params: ParamSchema | None = None, *, max_rows: int) -> None:
         plain = TypeAdapter(list[row])
         self.rows_schema: CoreSchema = fields.accept_text(plain.core_schema)
-        self.params_schema = _params_schema(params) if params else None
+        self.params_schema = schemas.params_schema(params) if params else None
         self._params = SchemaValidator(self.params_schema) if self.params_schema else None
         self.max_rows = max_rows
-        self.columns = _columns(row)
+        self.columns = schemas.columns(row)
         self.row_name = getattr(row, "__name__", str(row))
-        self._all_required = _requires_all(_apart(self.rows_schema)[0])
+        self._all_required = schemas.requires_all(schemas.apart(self.rows_schema)[0])
         self._known = frozenset(
-            (*LISTS, SPLIT, PARAMS, "columns", "data", "index", *_names(self.rows_schema))
+            (*LISTS, SPLIT, PARAMS, "columns", "data", "index", *schemas.names(self.rows_schema))
         ) | {param.name for param in (params.params if params else ())}
         self._row_lists = {*((name,) for name in LISTS), (SPLIT, "data")}
         # The one that the type has already would be taken otherwise, without our widening.
@@ -179,34 +162,8 @@ class Reader:
         return self._with_params(self._checked(self._texts, rows, "csv"), None)
 
     def _from_parquet(self, body: bytes) -> Rows:
-        import fastparquet  # noqa: F401, PLC0415 # 40 MB of memory for who needs it
-
-        # What it finds broken it prints, which is no line of the log.
-        with contextlib.redirect_stdout(io.StringIO()), _bounded(len(body)):
-            rows = self._parquet_rows(body)
+        rows = parquet.read(body, self.columns or (), self._check_table)
         return self._with_params(self._checked(self._rows, rows, "parquet"), None)
-
-    def _parquet_rows(self, body: bytes) -> list[dict[str, Any]]:
-        from fastparquet import ParquetFile  # noqa: PLC0415 # see above
-
-        try:
-            file = ParquetFile(io.BytesIO(body))
-            columns, count = self._without_index(file), file.count()
-        except Exception:  # noqa: BLE001 # whatever a broken file makes of it
-            raise Refusal(400, "the body is not Parquet") from None
-        self._check_columns(columns, "parquet")
-        self._check_count(count)
-        try:
-            frame = file.to_pandas(columns=columns, index=False).astype(object)
-        except Exception:  # noqa: BLE001 # likewise
-            raise Refusal(400, "the body is Parquet that cannot be read") from None
-        rows: list[dict[str, Any]] = frame.where(frame.notna(), None).to_dict("records")
-        return rows
-
-    def _without_index(self, file: Any) -> list[str]:
-        """Return the columns of a Parquet file but for those that pandas wrote its index to."""
-        index = (file.pandas_metadata or {}).get("index_columns", [])
-        return [name for name in file.columns if name in (self.columns or ()) or name not in index]
 
     def _checked(self, validator: Any, rows: list[dict[str, Any]], form: str) -> list[Any]:
         try:
@@ -234,6 +191,10 @@ class Reader:
             f"the request has more than {self.max_rows} rows: send several requests, or let the "
             "server take more with SCORING_MAX_ROWS",
         )
+
+    def _check_table(self, columns: Sequence[str], count: int) -> None:
+        self._check_columns(columns, "parquet")
+        self._check_count(count)
 
     def _check_columns(self, columns: Sequence[str], where: str) -> None:
         """Refuse columns that are not the fields, before a row of them is looked at."""
@@ -282,7 +243,7 @@ class Reader:
         return ".".join(known) or "the body"
 
     def _body_schema(self, rows_schema: CoreSchema, *, fail_fast: bool = False) -> CoreSchema:
-        alone, definitions = _apart(rows_schema)
+        alone, definitions = schemas.apart(rows_schema)
         rows: Any = {**alone, "max_length": self.max_rows, "fail_fast": fail_fast}
         names = core_schema.str_schema(strict=True)
         anything = core_schema.list_schema(core_schema.any_schema())
@@ -331,80 +292,6 @@ def media_type(header: bytes | None) -> str:
         if name.strip() != "charset" or value.strip(' "') not in {"utf-8", "utf8"}:
             raise Refusal(415, "expected a Content-Type with no parameter but charset=utf-8")
     return kind.strip()
-
-
-@contextlib.contextmanager
-def _bounded(size: int) -> Iterator[None]:
-    """Bound what a file of so many bytes may take: a broken one can ask for time without end.
-
-    Beyond the memory there is an error; beyond the time this process ends.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
-    most = pages * resource.getpagesize() + _PARQUET_BYTES + _PARQUET_TIMES * size
-    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
-    signal.setitimer(signal.ITIMER_VIRTUAL, _PARQUET_S + size / 2**20)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-
-
-def _params_schema(params: ParamSchema) -> CoreSchema:
-    """Return the schema of a model's parameters, which has their defaults."""
-    described = {}
-    for param in params.params:
-        kind = getattr(param.dtype, "name", "object")
-        schema = fields.accept_text(_PARAM_TYPES.get(kind, core_schema.any_schema()))
-        if param.shape is not None:
-            schema = core_schema.list_schema(schema)
-        if param.default is None:
-            schema = core_schema.nullable_schema(schema)
-        schema = core_schema.with_default_schema(schema, default=param.default)
-        described[param.name] = core_schema.typed_dict_field(schema, required=False)
-    return core_schema.typed_dict_schema(described, extra_behavior="forbid")
-
-
-def _columns(row: Any) -> tuple[str, ...] | None:
-    """Return the names that a row's object has in JSON, None for rows that are no objects."""
-    if not isinstance(row, type) or not issubclass(row, BaseModel):
-        return None
-    return tuple(
-        field.validation_alias if isinstance(field.validation_alias, str) else name
-        for name, field in row.model_fields.items()
-    )
-
-
-def _apart(rows: Any) -> tuple[Any, list[Any]]:
-    """Return a schema and the definitions that it refers to, for types that use another twice."""
-    if rows["type"] == "definitions":
-        return rows["schema"], rows["definitions"]
-    return rows, []
-
-
-def _names(schema: Any) -> Iterator[str]:
-    """Yield the names of all fields of a schema, those of objects within objects too."""
-    if isinstance(schema, Mapping):
-        if isinstance(found := schema.get("fields"), Mapping):
-            yield from found
-            aliases = [field.get("validation_alias") for field in found.values()]
-            yield from (alias for alias in aliases if isinstance(alias, str))
-        for value in schema.values():
-            yield from _names(value)
-    elif isinstance(schema, list | tuple):
-        for value in schema:
-            yield from _names(value)
-
-
-def _requires_all(rows: Mapping[str, Any]) -> bool:
-    """Return whether a row has to have each of its fields."""
-    model = rows["items_schema"]
-    while model["type"] != "model-fields":
-        if "schema" not in model:
-            return False
-        model = model["schema"]
-    return all(field["schema"]["type"] != "default" for field in model["fields"].values())
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

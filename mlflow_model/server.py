@@ -1,8 +1,8 @@
 """The scoring server: MLflow's protocol for any pyfunc whose ``predict`` has Pydantic type hints.
 
 An ASGI application: `load` makes it from a model's folder. How a request is answered is in
-scoring.py, what its bytes mean in rows.py, what is answered beside the event loop in beside.py, the
-description of it all in openapi.py.
+scoring.py, what its bytes mean in rows.py, what is answered beside the event loop in beside.py,
+what is sent in replies.py, the description of it all in openapi.py.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import gc
 import hashlib
 import hmac
 import itertools
-import json
 import os
 import re
 import sys
@@ -20,20 +19,21 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import mlflow
 import mlflow.pyfunc
 import yaml
 from mlflow.models import Model
 
-from mlflow_model import openapi
+from mlflow_model import openapi, replies
 from mlflow_model.beside import Beside, BusyError, EndedError, Outcome, Template
 from mlflow_model.body import Body, Message, Receive
 from mlflow_model.metrics import CONTENT_TYPE, LAG_S, Answer, Metrics
 from mlflow_model.polling import BusyPoll
 from mlflow_model.refusals import Refusal
-from mlflow_model.rows import JSON, PARQUET, media_type
+from mlflow_model.replies import Reply, Sent
+from mlflow_model.rows import PARQUET, media_type
 from mlflow_model.scoring import Scoring
 from mlflow_model.settings import Settings
 
@@ -47,24 +47,6 @@ _INVOCATIONS: Final = "/invocations"
 _READ: Final = ("GET", "HEAD")
 _EXAMPLE: Final = "serving_input_example.json"
 _ID: Final = re.compile(rb"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
-
-class Reply(NamedTuple):
-    """What is sent for one request."""
-
-    status: int
-    body: bytes
-    content_type: bytes = JSON.encode()
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    rows: int = 0
-
-
-class Sent(NamedTuple):
-    """An answer as it goes to the client."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
 
 
 class Application:
@@ -172,7 +154,7 @@ class Application:
         except Exception as error:  # noqa: BLE001 # uvicorn would log a stack trace
             reply = Reply(500, f"the server failed with {type(error).__name__}".encode())
         if not body.ended:
-            reply = reply._replace(headers=(*reply.headers, *_CLOSE))
+            reply = reply._replace(headers=(*reply.headers, *replies.CLOSE))
         route = path if path == _INVOCATIONS or path in self._pages else "other"
         sent = self._sent(reply, route, headers, begin)
         start = {"type": "http.response.start", "status": sent.status, "headers": sent.headers}
@@ -183,7 +165,7 @@ class Application:
         """Return what is sent, after it is counted and noted for the log."""
         request_id = self._request_id(headers.get(b"x-request-id"))
         if reply.status >= 400:  # noqa: PLR2004 # where HTTP's errors begin
-            reply = _error(reply, request_id)
+            reply = replies.error(reply, request_id)
         seconds = time.perf_counter() - begin
         if self._metrics:
             self._metrics.count(Answer(route, reply.status, reply.rows, seconds))
@@ -211,12 +193,12 @@ class Application:
                 405, b"this method is not allowed here: see /docs", headers=((b"allow", allowed),)
             )
         if path == "/metrics" and not self._may(headers):
-            return _UNAUTHENTICATED
+            return replies.UNAUTHENTICATED
         return page()
 
     async def _invocations(self, headers: Mapping[bytes, bytes], body: Body) -> Reply:
         if not self._may(headers):
-            return _UNAUTHENTICATED
+            return replies.UNAUTHENTICATED
         if self._metrics:
             self._metrics.begin()
             self._write_soon()
@@ -224,7 +206,7 @@ class Application:
             kind = media_type(headers.get(b"content-type"))
             outcome = await self._outcome(kind, await body.read(), body.deadline)
         except Refusal as refusal:
-            more = _MORE_HEADERS.get(refusal.status, ())
+            more = replies.MORE_HEADERS.get(refusal.status, ())
             return Reply(refusal.status, str(refusal).encode(), headers=more)
         finally:
             if self._metrics:
@@ -320,15 +302,6 @@ class Application:
         return Reply(200, b"\n")
 
 
-_CLOSE: Final = ((b"connection", b"close"),)
-_MORE_HEADERS: Final = {503: ((b"retry-after", b"1"),)}
-_UNAUTHENTICATED: Final = Reply(
-    401,
-    b"an API key is needed: send it in X-API-Key, or as a Bearer token",
-    headers=((b"www-authenticate", b"Bearer"),),
-)
-
-
 def load(folder: Path, settings: Settings) -> Application:
     """Make the application that serves a model.
 
@@ -396,16 +369,6 @@ def _page(path: str) -> Callable[[], Reply]:
         return Reply(200, body, content_type, openapi.HEADERS)
 
     return page
-
-
-def _error(reply: Reply, request_id: bytes) -> Reply:
-    """Return an error in MLflow's shape, with the id that the log has too."""
-    body = {
-        "error_code": openapi.CODES.get(reply.status, "INTERNAL_ERROR"),
-        "message": reply.body.decode(),
-        "request_id": request_id.decode(),
-    }
-    return reply._replace(body=json.dumps(body).encode())
 
 
 @lru_cache(maxsize=1)

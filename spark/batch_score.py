@@ -26,15 +26,13 @@ from feed import credential, process
 from mlflow_model import container
 from mlflow_model.model import NAME
 from spark import engine, environment, java, plan, score, session, storage
+from spark.options import Options, parse
 from spark.plan import Plan, Record
 from spark.storage import Place
-from training.command import Parser, be_quiet
+from training.command import be_quiet
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-MODEL: Final = f"models:/{NAME}@champion"
-MAX_BAD_SHARE: Final = 0.05
 
 _ARCHIVE: Final = "model"
 _LOOK_EVERY_S: Final = 1.0
@@ -61,26 +59,6 @@ FAILURES: Final = (
 
 
 @dataclass(frozen=True)
-class Options:
-    """What the command line says.
-
-    Attributes
-    ----------
-    partitions
-        About how many parts to divide the input into; 0: see `spark.plan.make`.
-    max_bad_share
-        The greatest share of the rows that may be refused, from 0 to 1.
-    """
-
-    input: str
-    output: str
-    model: str = MODEL
-    master: str = session.LOCAL
-    partitions: int = 0
-    max_bad_share: float = MAX_BAD_SHARE
-
-
-@dataclass(frozen=True)
 class Model:
     """A registered version of the model, and its files."""
 
@@ -97,7 +75,7 @@ class Model:
 def main(arguments: list[str] | None = None) -> int:
     """Score once and return the exit status; a failure is one line on standard error."""
     be_quiet()
-    batch_score(_parse(arguments))
+    batch_score(parse(arguments))
     return 0
 
 
@@ -373,47 +351,6 @@ def _reasons(done: Record) -> str:
     shown = [f"{reason}: {count}" for reason, count in most[:_SHOWN]]
     more = [f"{len(most) - _SHOWN} more reasons"] if len(most) > _SHOWN else []
     return "; ".join([*shown, *more]) or "none refused"
-
-
-def _parse(arguments: list[str] | None) -> Options:
-    parser = Parser(prog="python -m spark.batch_score", description=__doc__)
-    parser.add_argument("--input", required=True, help="a file or folder of Parquet or CSV")
-    parser.add_argument("--output", required=True, help="a folder that is not there yet")
-    parser.add_argument("--model", default=MODEL, help="a registered one (%(default)s)")
-    parser.add_argument(
-        "--master", default=session.LOCAL, help="local[*], spark://…, yarn, k8s://… (%(default)s)"
-    )
-    parser.add_argument(
-        "--partitions",
-        type=_count,
-        default=0,
-        help="about how many parts; 0: by size (%(default)s)",
-    )
-    parser.add_argument(
-        "--max-bad-share",
-        type=_share,
-        default=MAX_BAD_SHARE,
-        help="the share of refused rows that stops the job, 0 to 1 (%(default)s)",
-    )
-    return Options(**vars(parser.parse_args(arguments)))
-
-
-def _count(text: str) -> int:
-    """Return a whole number, which MLflow hands over as a float."""
-    number = float(text)
-    if number != int(number) or number < 0:
-        raise ValueError
-    return int(number)
-
-
-def _share(text: str) -> float:
-    number = float(text)
-    if not 0 <= number <= 1:
-        raise ValueError
-    return number
-
-
-_count.__name__, _share.__name__ = "whole number", "share"  # what argparse calls them
 
 
 if __name__ == "__main__":
