@@ -13,14 +13,9 @@ from mlflow_model.worker import ENVIRON
 MODULES: Final = (
     *("mlflow_model.connection", "mlflow_model.server", "mypreprocessing", "xgboost"),
     *("uvicorn.loops.uvloop", "uvicorn.lifespan.off", "importlib_metadata._adapters"),
-    # What some requests need: for Parquet, for /docs, to be refused.
-    *(
-        "fastparquet",
-        "fsspec.implementations.local",
-        "fastapi_offline",
-        "pandas.core.methods.to_dict",
-    ),
-    "pydantic._internal._dataclasses",
+    # What some requests need: Parquet, /docs, one that is refused.
+    *("fastparquet", "fsspec.implementations.local", "fastapi_offline"),
+    *("pandas.core.methods.to_dict", "pydantic._internal._dataclasses"),
 )
 """What a server imports with all that these import; tests/image/test_bytecode.py finds gaps."""
 
