@@ -116,22 +116,20 @@ def test_it_has_no_pip_cache_no_build_tools_and_no_installer(built: Built) -> No
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
 def test_a_killed_worker_is_replaced_and_nobody_else_notices(
-    built: Built, number: signal.Signals
+    container: Container, number: signal.Signals
 ) -> None:
-    del built
-    with running("diabetes", workers=2) as started:
-        until(lambda: started.serving() == 2, timeout_s=60)
-        _, first, second = started.pids()
-        with _load(started, clients=4) as load:
-            until(lambda: load.statuses[200] > 100, timeout_s=60)
-            os.kill(first, number)
-            until(lambda: first not in started.pids() and len(started.pids()) == 3, timeout_s=10)
-            until(lambda: started.serving() == 2, timeout_s=60)
-            answered = load.statuses[200]
-            until(lambda: load.statuses[200] > answered + 100, timeout_s=60)
-        assert second in started.pids()
-        assert load.failures <= 4, "more requests failed than clients had one in the worker"
-        assert set(load.statuses) == {200}
+    until(lambda: container.serving() == 2, timeout_s=60)
+    _, first, second = container.pids()
+    with _load(container, clients=4) as load:
+        until(lambda: load.statuses[200] > 100, timeout_s=60)
+        os.kill(first, number)
+        until(lambda: first not in container.pids() and len(container.pids()) == 3, timeout_s=10)
+        until(lambda: container.serving() == 2, timeout_s=60)
+        answered = load.statuses[200]
+        until(lambda: load.statuses[200] > answered + 100, timeout_s=60)
+    assert second in container.pids()
+    assert load.failures <= 4, "more requests failed than clients had one in the worker"
+    assert set(load.statuses) == {200}
 
 
 def test_a_dead_server_process_ends_the_container(built: Built) -> None:
