@@ -96,7 +96,7 @@ class Cluster:
             "JAVA_HOME": str(self.java),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_DAEMON_MEMORY": "256m",
-            "JAVA_TOOL_OPTIONS": QUICK_JAVA,
+            "JAVA_TOOL_OPTIONS": java_options(self.folder),
         }
         command = ("env", "-C", str(self.folder), str(self.spark / "bin" / "spark-class"), program)
         started = process.background(
@@ -109,8 +109,13 @@ class Cluster:
         return self.stack.enter_context(started)
 
 
+def java_options(folder: Path) -> str:
+    """Return `QUICK_JAVA`, with a folder for what a process leaves behind that is killed."""
+    return f"{QUICK_JAVA} -Djava.io.tmpdir={folder}"
+
+
 @pytest.fixture(scope="session")
-def java_home() -> Iterator[Path]:
+def java_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Java, for every test that needs Spark."""
     try:
         home = java.home()
@@ -119,7 +124,7 @@ def java_home() -> Iterator[Path]:
             pytest.fail(str(error))
         pytest.skip(str(error))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAVA_TOOL_OPTIONS", QUICK_JAVA)
+        patch.setenv("JAVA_TOOL_OPTIONS", java_options(tmp_path_factory.mktemp("java")))
         yield home
 
 
