@@ -88,7 +88,7 @@ def installed(environ: Mapping[str, str] = os.environ) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".spark-") as made:
         target = Path(made) / "target"
         run_uv(
-            # Not install: it builds pyspark to ask it for what the lock says, also where it is built.
+            # Not install, which builds pyspark to ask it for what the lock says, each time.
             *("pip", "sync", "--target", str(target), "--python", sys.executable),
             *("--require-hashes", "--build-constraints", str(BUILD_LOCK), str(LOCK)),
             environ=credential.removed(environ),
