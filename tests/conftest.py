@@ -180,7 +180,7 @@ def train(command: list[str], folder: Path, feed: Feed, database: Path) -> Train
     """Run a training for a user who has the feed's credential, in a folder with a database."""
     shutil.copy(database, folder / "mlflow.db")
     environ = {
-        **untraced(feed.environ),  # MLflow's command line is not ours to measure
+        **untraced(feed.environ),  # other tests measure what it runs
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
         "MLFLOW_ENV_ROOT": str(folder / "envs"),
     }

@@ -20,7 +20,7 @@ SERVE: Final = (
     *("schemas.py", "fields.py", "openapi.py", "beside.py", "metrics.py", "polling.py"),
     *("replies.py", "bytecode.py"),
 )
-"""The files of this package that run in the container."""
+"""The files of this package that run in the container, or make its bytecode."""
 
 HEADER: Final = "# Build an image that can serve mlflow models."
 """The first line of every Dockerfile that MLflow writes."""

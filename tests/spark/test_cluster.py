@@ -85,6 +85,7 @@ def test_a_packed_environment_has_no_credential_and_no_address(
     with tarfile.open(packed) as archive:
         small = [entry for entry in archive if entry.isfile() and entry.size < 2**20]
         assert len(small) > 500
+        assert not [name for name in archive.getnames() if "tests" in name.split("/")]
         for entry in small:
             file = archive.extractfile(entry)
             assert file is not None
