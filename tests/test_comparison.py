@@ -86,6 +86,11 @@ def test_a_clearly_better_model_has_nothing_against_it_and_the_champion_beside_i
     assert "beside version 7's" in reason
 
 
+def test_predictions_that_are_no_numbers_speak_against_a_model(data: Dataset) -> None:
+    nothing = np.full_like(predictions(data), np.nan)
+    assert compare(evaluation(data, nothing), predictions(data), champion="1", how="so").reasons
+
+
 def test_a_group_that_got_much_worse_counts_though_all_together_got_better(data: Dataset) -> None:
     old = predictions(data)
     new = np.clip(old + np.where(data.labels == 1, 0.05, -0.05), 0.02, 0.98)

@@ -9,6 +9,7 @@ from mlflow.exceptions import MlflowException
 from feed import process
 from mlflow_model.model import NAME
 from training import log, promotion, registry, show
+from training.champion import find_champion, log_out_of_fold
 from training.command import be_quiet, parse
 from training.dataset import DataError, read
 from training.evaluate import evaluate, split, table
@@ -39,6 +40,7 @@ def train(options: Options) -> None:
     rows = split(data, options)
     with log.start_run() as run:
         clear_away(run)
+        before = find_champion(data, options)
         log.log_provenance(run, data, rows, options)
         records, labels = data.records.iloc[rows.training], data.labels[rows.training]
         classifier = FIT[options.engine](records, labels, options)
@@ -49,7 +51,9 @@ def train(options: Options) -> None:
         card = log_artifacts(evaluation)
         model = log.log_model(classifier, evaluation.threshold.value)
         tags = log.version_tags(run, data)
-        outcome = promotion.register(model.model_uri, evaluation, tags=tags, description=card)
+        outcome = promotion.register(
+            model.model_uri, evaluation, champion=before, tags=tags, description=card
+        )
     show.describe(run.info.experiment_id)
     print(f"run {run.info.run_id}: models:/{NAME}/{outcome.version} {outcome.said}")
 
@@ -63,7 +67,7 @@ def log_artifacts(evaluation: Evaluation) -> str:
         The model card, as the description of a version.
     """
     log.log_held_out(evaluation)
-    promotion.log_out_of_fold(evaluation)
+    log_out_of_fold(evaluation)
     show.log_pictures(evaluation)
     return show.log_card(evaluation)
 

@@ -48,7 +48,7 @@ class Comparison:
     def reasons(self) -> list[str]:
         """What speaks against the new model; nothing if it deserves to be champion."""
         found = []
-        if self.worst > MARGIN:
+        if not self.worst <= MARGIN:  # not '>': NaN speaks against a model too
             found.append(
                 f"its log loss is {self.difference:+.4f} beside version {self.champion}'s and may "
                 f"be {self.worst:+.4f}, more than the margin of {MARGIN:g}"

@@ -4,22 +4,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import mlflow
-import numpy as np
-from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
-from pydantic import ValidationError
 
-from mlflow_model.model import NAME
 from training import registry
-from training.candidates import out_of_fold
+from training.champion import Champion, find_champion
 from training.comparison import Comparison, compare
-from training.evaluation import MODEL, Evaluation, Floats
+from training.evaluation import Evaluation
 from training.interruption import deferred
-from training.options import Measuring, Options
 
-OUT_OF_FOLD: Final = "out_of_fold.json"
 COMPARISON: Final = "comparison.json"
-_FOLDS: Final = tuple(sorted(set(Measuring.model_fields) - {"data", "test_size"}))
 
 
 @dataclass(frozen=True)
@@ -30,45 +22,85 @@ class Outcome:
     said: str
 
 
-def log_out_of_fold(evaluation: Evaluation) -> None:
-    """Log the model's out-of-fold predictions: what the next training is compared with."""
-    predicted = evaluation.out_of_fold[MODEL].tolist()
-    mlflow.log_dict({"folds": _folds(evaluation), "predicted": predicted}, OUT_OF_FOLD)
+@dataclass(frozen=True)
+class Verdict:
+    """What was found when a new model was compared with the champion, if there is one."""
+
+    champion: Champion
+    comparison: Comparison
+
+    @property
+    def reasons(self) -> list[str]:
+        """What speaks against the new model; nothing if it deserves to be champion."""
+        caveat = [self.champion.caveat] if self.champion.caveat else []
+        return [*caveat, *self.comparison.reasons]
+
+    def report(self) -> dict[str, Any]:
+        """Return what is logged of it."""
+        return {**self.comparison.report(), "reasons_against": self.reasons}
 
 
 def register(
-    uri: str, evaluation: Evaluation, *, tags: dict[str, str], description: str | None = None
+    uri: str,
+    evaluation: Evaluation,
+    *,
+    champion: Champion | None,
+    tags: dict[str, str],
+    description: str | None = None,
 ) -> Outcome:
     """Register a logged model, give it the alias that it deserves, and end the run.
 
     The first model is the champion. Another becomes it when the comparison has nothing against it,
-    else it is the challenger. A model that is there already registers nothing. From the moment
-    that a version is made, signals wait until it has its alias and the run has ended.
+    else it is the challenger. Where the champion's predictions are not those that its run has
+    logged, for the same data and folds, the comparison is not one of the two models: then the new
+    one is the challenger, and a person decides. A model that is there already registers nothing.
+    From the moment that a version is made, signals wait until it has its alias and the run has
+    ended.
+
+    Parameters
+    ----------
+    champion
+        The champion as it was found before the model was fitted. Where it is another by now, the
+        model is compared with that one.
     """
     sha256 = registry.digest(uri)
     # What takes long comes first: others wait for the lock.
-    comparison = _compare(registry.champion(), evaluation)
+    verdict = _judge(champion, evaluation)
     with registry.locked():
         if (same := registry.same_model(sha256)) is not None:
             return _kept(str(same.version), same.tags[registry.PROMOTION])
-        while (champion := registry.champion()) != (comparison and comparison.champion):
-            comparison = _compare(champion, evaluation)
+        while registry.champion() != (verdict and verdict.champion.version):
+            verdict = _judge(find_champion(evaluation.data, evaluation.options), evaluation)
         with deferred():
-            if comparison is not None:
-                _log(comparison)
+            if verdict is not None:
+                _log(verdict)
             version = registry.add(uri, sha256, tags, description)
-            outcome = _place(version, comparison.reasons if comparison else [])
+            outcome = _place(version, verdict)
             mlflow.set_tag(registry.PROMOTION, f"version {version} {outcome.said}")
             mlflow.end_run()
     return outcome
 
 
-def _place(version: str, reasons: list[str]) -> Outcome:
-    if not reasons:
+def _judge(champion: Champion | None, evaluation: Evaluation) -> Verdict | None:
+    if champion is None:
+        return None
+    predicted = champion.predictions(evaluation.data)
+    found = compare(evaluation, predicted, champion=champion.version, how=champion.how)
+    return Verdict(champion, found)
+
+
+def _place(version: str, verdict: Verdict | None) -> Outcome:
+    if verdict is None or not verdict.reasons:
         registry.make_champion(version)
         return Outcome(version, f"is the {registry.CHAMPION}")
     registry.make_challenger(version)
-    return Outcome(version, f"is the {registry.CHALLENGER}: {'; '.join(reasons)}")
+    said = f"is the {registry.CHALLENGER}: {'; '.join(verdict.reasons)}"
+    if verdict.champion.caveat:
+        said += (
+            "; compare the data and the figures of both versions (make ui): if this one is to be "
+            f"served, make promote VERSION={version} makes it the {registry.CHAMPION}"
+        )
+    return Outcome(version, said)
 
 
 def _kept(version: str, promotion: str) -> Outcome:
@@ -77,58 +109,17 @@ def _kept(version: str, promotion: str) -> Outcome:
     elif promotion == registry.ROLLED_BACK:
         said = f"is this very model, which was rolled back: make promote VERSION={version}"
     else:
-        said = f"is this very model and stays the {registry.CHALLENGER}"
+        said = (
+            f"is this very model and stays the {registry.CHALLENGER}: make promote "
+            f"VERSION={version} makes it the {registry.CHAMPION}"
+        )
     mlflow.set_tag(registry.PROMOTION, f"version {version} {said}")
     return Outcome(version, said)
 
 
-def _compare(champion: str | None, evaluation: Evaluation) -> Comparison | None:
-    if champion is None:
-        return None
-    predicted, how = _champions_predictions(champion, evaluation)
-    return compare(evaluation, predicted, champion=champion, how=how)
-
-
-def _champions_predictions(champion: str, evaluation: Evaluation) -> tuple[Floats, str]:
-    """Return the champion's out-of-fold predictions for the folds of another training.
-
-    Its run logged them. Where that was for other data or other folds, its parameters are fitted
-    anew on these, with today's code.
-    """
-    run_id = str(MlflowClient().get_model_version(NAME, champion).run_id)
-    logged = _logged(run_id)
-    if logged.get("folds") == _folds(evaluation):
-        return np.array(logged["predicted"]), "logged by its run"
-    ours = evaluation.options.model_dump(include=set(Measuring.model_fields))
-    theirs = MlflowClient().get_run(run_id).data.params
-    try:
-        known = {name: theirs[name] for name in Options.model_fields if name in theirs}
-        options = Options.model_validate({**known, **ours})
-    except ValidationError as error:
-        raise registry.RegistryError(
-            f"version {champion}, the {registry.CHAMPION}, cannot be compared with: its run "
-            f"{run_id} has parameters that are none ({error.error_count()} of them)"
-        ) from error
-    data = evaluation.data
-    predicted = out_of_fold(data.records, data.labels, options, candidates=(MODEL,))[MODEL]
-    return predicted, "refitted from its parameters: its run has other data or folds"
-
-
-def _logged(run_id: str) -> dict[str, Any]:
-    try:
-        return dict(mlflow.artifacts.load_dict(f"runs:/{run_id}/{OUT_OF_FOLD}"))
-    except (MlflowException, OSError):
-        return {}
-
-
-def _folds(evaluation: Evaluation) -> dict[str, Any]:
-    """Return all that the folds depend on."""
-    options = evaluation.options.model_dump(include=set(_FOLDS))
-    return {"data_sha256": evaluation.data.sha256, **options}
-
-
-def _log(comparison: Comparison) -> None:
-    mlflow.log_dict(comparison.report(), COMPARISON)
+def _log(verdict: Verdict) -> None:
+    comparison = verdict.comparison
+    mlflow.log_dict(verdict.report(), COMPARISON)
     mlflow.log_metrics(
         {
             "promotion/log_loss_difference": comparison.difference,
