@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from feed import process
 from mlflow_model.model import NAME
 from training import log, promotion, registry, show
-from training.champion import find_champion, log_out_of_fold
+from training.champion import Champion, find_champion, log_out_of_fold
 from training.command import be_quiet, parse
 from training.dataset import DataError, read
 from training.evaluate import evaluate, split, table
@@ -41,6 +41,8 @@ def train(options: Options) -> None:
     with log.start_run() as run:
         clear_away(run)
         before = find_champion(data, options)
+        if before is not None and not before.comparable:
+            print(incomparable(before))
         log.log_provenance(run, data, rows, options)
         records, labels = data.records.iloc[rows.training], data.labels[rows.training]
         classifier = FIT[options.engine](records, labels, options)
@@ -70,6 +72,15 @@ def log_artifacts(evaluation: Evaluation) -> str:
     log_out_of_fold(evaluation)
     show.log_pictures(evaluation)
     return show.log_card(evaluation)
+
+
+def incomparable(champion: Champion) -> str:
+    """Return what to say, before anything is fitted, of a champion without anything to compare."""
+    return (
+        f"models:/{NAME}/{champion.version} is the {registry.CHAMPION}: {champion.caveat}. The new "
+        f"version will be the {registry.CHALLENGER}; make promote VERSION=… with its number makes "
+        f"it the {registry.CHAMPION}"
+    )
 
 
 def clear_away(run: ActiveRun) -> None:

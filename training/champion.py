@@ -6,10 +6,12 @@ from typing import Annotated, Any, Final
 import mlflow
 import numpy as np
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, Field, ValidationError
 
 from mlflow_model.model import NAME
+from mlflow_model.tracking import find_run
 from training import registry
 from training.candidates import out_of_fold
 from training.dataset import Dataset
@@ -18,6 +20,7 @@ from training.options import Measuring, Options
 
 OUT_OF_FOLD: Final = "out_of_fold.json"
 _DATA: Final = "data_sha256"
+_PARAMETERS: Final = tuple(sorted(set(Options.model_fields) - set(Measuring.model_fields)))
 _FOLDS: Final = tuple(sorted(set(Measuring.model_fields) - {"data", "test_size"}))
 
 
@@ -29,36 +32,44 @@ class Champion:
     ----------
     version
         Its number.
+    how
+        Where its predictions are from, or why there are none.
     logged
-        Its out-of-fold predictions for the folds of the new training, shape (repeats, n), or None
-        if its run has none for them.
+        Its out-of-fold predictions for the folds of the new training, shape (repeats, n), if its
+        run has them.
     options
-        Its parameters, with the folds of the new training: they are fitted again where its run has
-        no predictions.
+        Its parameters, with the folds of the new training, if they have to be fitted again. With
+        neither, the champion cannot be compared with.
     caveat
-        Why the comparison is not one of the two models, so that only a person may promote the new
-        one; empty if it is one.
+        Why a new model is not compared with the champion's model, so that only a person may promote
+        it; empty if it is.
     """
 
     version: str
-    logged: Floats | None
-    options: Options
-    caveat: str
+    how: str
+    logged: Floats | None = None
+    options: Options | None = None
+    caveat: str = ""
 
     @property
-    def how(self) -> str:
-        """Where its predictions are from."""
-        if self.logged is not None:
-            return "logged by its run"
-        return f"refitted from its parameters: {self.caveat}"
+    def comparable(self) -> bool:
+        """Whether there are predictions, or parameters to be fitted again."""
+        return self.logged is not None or self.options is not None
 
     def predictions(self, data: Dataset) -> Floats:
         """Return its out-of-fold predictions for the rows of a new training.
 
         Its run has logged them, or its parameters are fitted again to this data, with today's code.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be compared with.
         """
         if self.logged is not None:
             return self.logged
+        if self.options is None:
+            raise ValueError(self.caveat)
         return out_of_fold(data.records, data.labels, self.options, candidates=(MODEL,))[MODEL]
 
 
@@ -81,42 +92,47 @@ def find_champion(data: Dataset, options: Options) -> Champion | None:
 
     Raises
     ------
-    training.registry.RegistryError
-        If it has to be fitted again, and its run has invalid parameters.
+    mlflow.exceptions.MlflowException
+        If the tracking server fails.
     """
     version = registry.champion()
     if version is None:
         return None
-    run_id = str(MlflowClient().get_model_version(NAME, version).run_id)
-    folds, logged = _folds(data, options), _logged(run_id)
-    if logged is None:
-        return _refitted(version, run_id, options, f"has no readable {OUT_OF_FOLD}")
-    if logged.folds != folds:
-        return _refitted(version, run_id, options, _difference(logged.folds, folds))
-    if [len(row) for row in logged.predicted] != [len(data.labels)] * options.repeats:
-        return _refitted(version, run_id, options, f"has no readable {OUT_OF_FOLD}")
-    return Champion(version, np.array(logged.predicted), options, caveat="")
+    run_id = MlflowClient().get_model_version(NAME, version).run_id
+    run = find_run(run_id)
+    if run is None:
+        why = f"its run {run_id} is gone" if run_id else "it was registered without a run"
+        return _incomparable(version, why)
+    logged = _logged(run.info.run_id)
+    if logged is None or _is_damaged(logged, data, options):
+        return _refitted(version, run, options, f"has no readable {OUT_OF_FOLD}")
+    ours = _folds(data, options)
+    if logged.folds != ours:
+        return _refitted(version, run, options, _difference(logged.folds, ours))
+    return Champion(version, "logged by its run", logged=np.array(logged.predicted))
 
 
-def _refitted(version: str, run_id: str, options: Options, why: str) -> Champion:
+def _incomparable(version: str, why: str) -> Champion:
+    caveat = f"there is nothing of version {version} to compare with: {why}"
+    return Champion(version, f"none: {why}", caveat=caveat)
+
+
+def _refitted(version: str, run: Run, options: Options, why: str) -> Champion:
+    known = {name: run.data.params[name] for name in _PARAMETERS if name in run.data.params}
+    if not known:
+        return _incomparable(version, f"it {why}, and its run {run.info.run_id} has no parameters")
+    ours = options.model_dump(include=set(Measuring.model_fields))
+    try:
+        theirs = Options.model_validate({**known, **ours})
+    except ValidationError as error:
+        names = ", ".join(sorted({str(each["loc"][0]) for each in error.errors()}))
+        invalid = f"its run {run.info.run_id} has invalid parameters ({names})"
+        return _incomparable(version, f"it {why}, and {invalid}")
     caveat = (
         f"version {version} {why}, so only its parameters were compared, fitted again for this "
         "training"
     )
-    return Champion(version, None, _parameters(version, run_id, options), caveat)
-
-
-def _parameters(version: str, run_id: str, options: Options) -> Options:
-    ours = options.model_dump(include=set(Measuring.model_fields))
-    theirs = MlflowClient().get_run(run_id).data.params
-    known = {name: theirs[name] for name in Options.model_fields if name in theirs}
-    try:
-        return Options.model_validate({**known, **ours})
-    except ValidationError as error:
-        raise registry.RegistryError(
-            f"version {version}, the {registry.CHAMPION}, cannot be compared with: its run "
-            f"{run_id} has invalid parameters ({error.error_count()} of them)"
-        ) from error
+    return Champion(version, f"refitted from its parameters: it {why}", None, theirs, caveat)
 
 
 def _logged(run_id: str) -> _OutOfFold | None:
@@ -125,6 +141,13 @@ def _logged(run_id: str) -> _OutOfFold | None:
         return _OutOfFold.model_validate_json(text)
     except (MlflowException, OSError, ValidationError):
         return None
+
+
+def _is_damaged(logged: _OutOfFold, data: Dataset, options: Options) -> bool:
+    """Return whether predictions are said to be for these rows and folds, and cannot be."""
+    shape = [len(data.labels)] * options.repeats
+    same = logged.folds == _folds(data, options)
+    return same and [len(row) for row in logged.predicted] != shape
 
 
 def _difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:

@@ -24,20 +24,25 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found when a new model was compared with the champion, if there is one."""
+    """What a new model was found to be beside the champion; some cannot be compared with."""
 
     champion: Champion
-    comparison: Comparison
+    comparison: Comparison | None
 
     @property
     def reasons(self) -> list[str]:
         """What speaks against the new model; nothing if it deserves to be champion."""
         caveat = [self.champion.caveat] if self.champion.caveat else []
-        return [*caveat, *self.comparison.reasons]
+        return [*caveat, *(self.comparison.reasons if self.comparison else [])]
 
     def report(self) -> dict[str, Any]:
         """Return what is logged of it."""
-        return {**self.comparison.report(), "reasons_against": self.reasons}
+        return {
+            "champion": self.champion.version,
+            "champion_predictions": self.champion.how,
+            **(self.comparison.report() if self.comparison else {}),
+            "reasons_against": self.reasons,
+        }
 
 
 def register(
@@ -53,9 +58,10 @@ def register(
     The first model is the champion. Another becomes it when the comparison has nothing against it,
     else it is the challenger. Where the champion's predictions are not those that its run has
     logged, for the same data and folds, the comparison is not one of the two models: then the new
-    one is the challenger, and a person decides. A model that is there already registers nothing.
-    From the moment that a version is made, signals wait until it has its alias and the run has
-    ended.
+    one is the challenger, and a person decides. A model that is there already registers nothing,
+    unless it is a champion that cannot be compared with: then this version can be, once it is
+    promoted. From the moment that a version is made, signals wait until it has its alias and the
+    run has ended.
 
     Parameters
     ----------
@@ -67,7 +73,8 @@ def register(
     # What takes long comes first: others wait for the lock.
     verdict = _judge(champion, evaluation)
     with registry.locked():
-        if (same := registry.same_model(sha256)) is not None:
+        same = registry.same_model(sha256)
+        if same is not None and not _is_lost(str(same.version), champion):
             return _kept(str(same.version), same.tags[registry.PROMOTION])
         while registry.champion() != (verdict and verdict.champion.version):
             verdict = _judge(find_champion(evaluation.data, evaluation.options), evaluation)
@@ -84,9 +91,15 @@ def register(
 def _judge(champion: Champion | None, evaluation: Evaluation) -> Verdict | None:
     if champion is None:
         return None
+    if not champion.comparable:
+        return Verdict(champion, None)
     predicted = champion.predictions(evaluation.data)
     found = compare(evaluation, predicted, champion=champion.version, how=champion.how)
     return Verdict(champion, found)
+
+
+def _is_lost(version: str, champion: Champion | None) -> bool:
+    return champion is not None and champion.version == version and not champion.comparable
 
 
 def _place(version: str, verdict: Verdict | None) -> Outcome:
@@ -118,12 +131,13 @@ def _kept(version: str, promotion: str) -> Outcome:
 
 
 def _log(verdict: Verdict) -> None:
-    comparison = verdict.comparison
+    champion, comparison = verdict.champion, verdict.comparison
     mlflow.log_dict(verdict.report(), COMPARISON)
-    mlflow.log_metrics(
-        {
-            "promotion/log_loss_difference": comparison.difference,
-            "promotion/log_loss_worst": comparison.worst,
-        }
-    )
-    mlflow.set_tag("promotion.compared_with", f"version {comparison.champion}, {comparison.how}")
+    mlflow.set_tag("promotion.compared_with", f"version {champion.version}, {champion.how}")
+    if comparison is not None:
+        mlflow.log_metrics(
+            {
+                "promotion/log_loss_difference": comparison.difference,
+                "promotion/log_loss_worst": comparison.worst,
+            }
+        )

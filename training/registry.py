@@ -14,11 +14,13 @@ from typing import Final
 import mlflow
 import mlflow.artifacts
 from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage, RunStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models.model import MLMODEL_FILE_NAME
 
 from mlflow_model.container import MANIFEST
 from mlflow_model.model import NAME
+from mlflow_model.tracking import find_run
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -169,20 +171,24 @@ def clear_away(killed: set[str]) -> tuple[set[str], list[str]]:
     aliases = {version: alias for alias, version in _aliases().items()}
     done, deleted = set(), []
     for each in versions():
-        version, run_id = str(each.version), str(each.run_id)
+        version, run_id = str(each.version), each.run_id
         pending = each.tags.get(PROMOTION) == PENDING
         if version in aliases:
-            done |= {run_id} & killed
+            done |= killed & {run_id}
             if pending:
                 _say(version, aliases[version])
-        elif pending and (run_id in killed or _has_ended(run_id)):
+        elif pending and (run_id in killed or not _is_running(run_id)):
             MlflowClient().delete_model_version(NAME, version)
             deleted.append(version)
     return done, deleted
 
 
-def _has_ended(run_id: str) -> bool:
-    return bool(MlflowClient().get_run(run_id).info.status != "RUNNING")
+def _is_running(run_id: str | None) -> bool:
+    """Return whether a training may still be at work; MLflow lets none go on in a deleted run."""
+    run = find_run(run_id)
+    if run is None or run.info.lifecycle_stage != LifecycleStage.ACTIVE:
+        return False
+    return bool(run.info.status == RunStatus.to_string(RunStatus.RUNNING))
 
 
 def _aliases() -> dict[str, str]:

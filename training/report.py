@@ -22,7 +22,8 @@ from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 from mlflow.exceptions import MlflowException
 
 from mlflow_model.model import NAME
-from training import card, pictures, tradeoff
+from mlflow_model.tracking import find_run
+from training import card, pictures, registry, tradeoff
 from training.registry import CHAMPION, PROMOTION
 from training.show import CARD
 from training.templates import fill
@@ -59,21 +60,30 @@ def find(run_id: str | None) -> Run:
     ------
     ReportError
         If there is no such run, no champion, or the run has not finished.
+    mlflow.exceptions.MlflowException
+        If the tracking server fails.
     """
-    client = MlflowClient()
-    if run_id is None:
-        try:
-            run_id = client.get_model_version_by_alias(NAME, CHAMPION).run_id
-        except MlflowException:
-            raise ReportError(
-                f"no version of {NAME} is the {CHAMPION}: train one, or name a run"
-            ) from None
-    try:
-        run = client.get_run(str(run_id))
-    except MlflowException:
-        raise ReportError(f"there is no run {run_id!r}: make ui lists the runs") from None
+    run = find_run(run_id) if run_id else _champions_run()
+    if run is None:
+        raise ReportError(f"there is no run {run_id!r}: make ui lists the runs")
+    run_id = run.info.run_id
     if run.info.status != RunStatus.to_string(RunStatus.FINISHED):
         raise ReportError(f"run {run_id} is {run.info.status}: expected one that has finished")
+    return run
+
+
+def _champions_run() -> Run:
+    version = registry.champion()
+    if version is None:
+        raise ReportError(f"no version of {NAME} is the {CHAMPION}: train one, or name a run")
+    run_id = MlflowClient().get_model_version(NAME, version).run_id
+    run = find_run(run_id)
+    if run is None:
+        why = f"its run {run_id} is gone" if run_id else "it was registered without a run"
+        raise ReportError(
+            f"models:/{NAME}/{version}, the {CHAMPION}, has nothing to report: {why}; name another "
+            "run, as in make report ARGS=RUN_ID"
+        )
     return run
 
 

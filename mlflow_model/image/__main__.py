@@ -14,11 +14,13 @@ from mlflow.exceptions import MlflowException
 from feed import credential, process
 from feed.__main__ import FAILURES, credential_or_local
 from mlflow_model.image import check, docker, docker_config, release, sbom
+from mlflow_model.image.origin import active_run
 
 NAME: Final = "diabetes"
 IMAGE: Final = f"{NAME}:latest"
+MODEL: Final = f"models:/{NAME}@champion"
 BUILD: Final = (
-    *("mlflow", "models", "build-docker", "-m", f"models:/{NAME}@champion"),
+    *("mlflow", "models", "build-docker", "-m", MODEL),
     *("-n", NAME, "--env-manager", "local"),
 )
 
@@ -40,8 +42,9 @@ def build() -> None:
     mlflow_model.image.check.CheckError
         If the image does not answer as recorded; its tag is removed then.
     feed.process.ProcessError, feed.credential.CredentialError
-        If the build fails.
+        If the build fails, or the model's run is gone, without which no image can be tested.
     """
+    active_run(mlflow.models.get_model_info(MODEL).run_id, of=MODEL)  # before a build of minutes
     with credential_or_local() as found:
         environ = credential.environment(found, os.environ)
         environ["DOCKER_CONFIG"] = str(docker_config.make(os.environ))

@@ -12,6 +12,7 @@ import mlflow
 
 from feed.process import ProcessError
 from mlflow_model.image import context, docker
+from mlflow_model.image.origin import active_run
 
 REFERENCE: Final = "image.reference"
 """The tag of a model version that has REPOSITORY@DIGEST of its image."""
@@ -49,7 +50,7 @@ def tag(image: str, repository: str) -> str:
     Raises
     ------
     feed.process.ProcessError
-        If the image is not the one that was tested.
+        If the image is not the one that was tested, or its run is gone.
     """
     name = _tag(_tested(image))
     for each in (name, "latest"):
@@ -63,7 +64,7 @@ def record(image: str, repository: str) -> str:
     Raises
     ------
     feed.process.ProcessError
-        If the image is not the one that was tested, or was not pushed.
+        If the image is not the one that was tested, was not pushed, or its run is gone.
     """
     tested = _tested(image)
     pushed = _inspect(f"{repository}:{_tag(tested)}")
@@ -87,8 +88,9 @@ def _tag(inspected: dict[str, Any]) -> str:
 
 def _tested(image: str) -> dict[str, Any]:
     inspected = _inspect(image)
-    run = (inspected["Config"]["Labels"] or {}).get("mlflow.run.id")
-    tested = mlflow.get_run(run).data.tags.get("image.digest") if run else "no image of its kind"
+    run_id = (inspected["Config"]["Labels"] or {}).get("mlflow.run.id")
+    run = active_run(run_id, of=image) if run_id else None
+    tested = run.data.tags.get("image.digest") if run else "no image of its kind"
     if inspected["Id"] != tested:
         raise ProcessError(f"{image} is {inspected['Id']}, tested was {tested}: make image")
     return inspected
