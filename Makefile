@@ -3,14 +3,16 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-BASE_PYTHON ?= python3.11
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MLFLOW_TRACKING_URI ?= sqlite:///mlflow.db
 export MLFLOW_DISABLE_TELEMETRY ?= true
 # Compiled files stay: else every command compiles MLflow anew, which takes longer than what it does.
 unexport PYTHONDONTWRITEBYTECODE
+# What would install somewhere else, or something else: feed/surroundings.py has a reason for each.
+unexport UV_NO_VERIFY_HASHES UV_SYSTEM_PYTHON UV_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_REQUIRE_HASHES
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_PYTHON PIP_BREAK_SYSTEM_PACKAGES
 
-.PHONY: help demo test lint lock feed publish train tune score promote rollback serve ui report due image tag record bench soak clean
+.PHONY: help demo test check lint setup lock feed publish train tune score promote rollback serve ui report due image tag record bench soak clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -19,6 +21,7 @@ demo: .venv/ready ## the main job: publish, train, serve, predict; ARGS='-P tree
 	python -m examples.demo $(ARGS)
 
 test: .venv/ready ## every test, with branch coverage; ARGS=tests/test_fit.py for some, without its limits
+	@setup/packages.sh || echo 'the tests that need these packages are skipped' >&2
 	python -m pytest -n 3 --no-loadscope-reorder --cov --cov-report= --junit-xml=junit.xml $(ARGS)
 	coverage xml --quiet
 	$(if $(ARGS),,coverage report --include='mypreprocessing/*' --fail-under=100)
@@ -31,6 +34,9 @@ lint: .venv/ready ## formatting, lint, types, the pipeline's schema
 	yamllint --strict azure-pipelines.yml conda.yaml MLproject .yamllint
 	check-jsonschema --builtin-schema vendor.azure-pipelines --data-transform azure-pipelines --regex-variant nonunicode azure-pipelines.yml
 	hadolint mlflow_model/Dockerfile
+
+setup: ## install the system packages that the tests need, as root on Debian or Ubuntu
+	@setup/packages.sh
 
 lock: .venv/ready ## resolve the requirements anew where the locks leave room, and write the locks
 	python -m feed lock
@@ -92,14 +98,5 @@ clean: ## remove what can be made again: .venv and caches; runs and the local fe
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/ready: requirements-uv.txt requirements-dev.txt mypreprocessing/pyproject.toml
-# The Python that PATH has beside that of .venv, which is first there as soon as it is made.
-# To install a pip here first takes longer than all the rest, but Debian's Python may have none.
-	@export PATH="$${PATH#*:}"; \
-	$(BASE_PYTHON) -m venv --without-pip .venv; \
-	if $(BASE_PYTHON) -c 'import pip' 2>/dev/null; \
-	then pip=($(BASE_PYTHON) -m pip --python .venv/bin/python); \
-	else .venv/bin/python -m ensurepip >/dev/null; pip=(.venv/bin/python -m pip); fi; \
-	"$${pip[@]}" install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
-	uv pip sync --quiet --python .venv/bin/python --require-hashes requirements-dev.txt
-	uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable mypreprocessing
-	touch $@
+	@setup/environment.sh
+	@touch $@

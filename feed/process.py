@@ -1,4 +1,7 @@
-"""Run another program to its end, or keep one in the background and surely end it."""
+"""Run another program to its end, or keep one in the background and surely end it.
+
+Every program gets its environment by way of `feed.surroundings`.
+"""
 
 import contextlib
 import functools
@@ -11,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, ParamSpec
+
+from feed import surroundings
 
 P = ParamSpec("P")
 
@@ -47,7 +52,7 @@ def status(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> i
         If the program cannot be run.
     """
     try:
-        child = subprocess.Popen(command, env=env, start_new_session=True)
+        child = subprocess.Popen(command, env=_environment(env), start_new_session=True)
     except OSError as error:
         raise ProcessError(f"{command[0]} cannot be run: {error.strerror}") from error
     try:
@@ -55,6 +60,15 @@ def status(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> i
     finally:
         _end_group(child)
     return code if code >= 0 else 128 - code
+
+
+def captured(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and return its exit status and what it printed."""
+    return subprocess.run(
+        command, env=_environment(env), capture_output=True, text=True, check=False
+    )
 
 
 def end_on_sigterm() -> None:
@@ -122,7 +136,11 @@ def background(
     with _output(log) as output:
         try:
             process = subprocess.Popen(
-                command, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                env=_environment(env),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         except OSError as error:
             raise ProcessError(f"{command[0]} cannot be run: {error.strerror}") from error
@@ -139,6 +157,10 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
+    return surroundings.environment(os.environ if env is None else env)
 
 
 @contextlib.contextmanager

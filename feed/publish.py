@@ -206,13 +206,8 @@ def _with_plain_modes(project: Path, parent: Path) -> Path:
 def _python(
     module: str, *arguments: str, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        env={**os.environ, **(environ or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = (sys.executable, "-m", module, *arguments)
+    return process.captured(command, env={**os.environ, **(environ or {})})
 
 
 def _check(wheel: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-import platform
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,7 +111,8 @@ def _lock_environment(model: Path) -> None:
     MLflow puts an ``mlflow`` without a hash in front of the requirements and lists pip, setuptools
     and wheel without hashes: one such line switches hash checking off, or lets pip refuse.
     """
-    python, lock = platform.python_version(), "-r requirements.txt"
+    # No patch release: a machine that has another one serves the model too.
+    python, lock = sysconfig.get_python_version(), "-r requirements.txt"
     (model / "requirements.txt").write_bytes(REQUIREMENTS.read_bytes())
     conda = {
         "name": "diabetes",

@@ -3,19 +3,18 @@
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import mlflow
 import yaml
 from mlflow.exceptions import MlflowException
 
 from feed import credential, lock, process
 from feed.__main__ import FAILURES, credential_or_local
+from mlflow_model.download import download
 
 MODEL: Final = "models:/diabetes@champion"
 HOST: Final = "127.0.0.1"
@@ -29,10 +28,7 @@ def main() -> int:
     """Serve until Ctrl-C or SIGTERM, and return the exit status."""
     os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     with tempfile.TemporaryDirectory() as folder:
-        model = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=folder))
-        # Of whoever loaded the model where it lies; it would run instead of model.py.
-        shutil.rmtree(model / "__pycache__", ignore_errors=True)
-        return serve(model, os.environ)
+        return serve(download(MODEL, Path(folder)), os.environ)
 
 
 def serve(model: Path, environ: Mapping[str, str]) -> int:
@@ -66,7 +62,8 @@ def environment(model: Path, root: Path = ENVIRONMENTS) -> Path:
         If it cannot be made; nothing half-made stays.
     """
     requirements = model / "requirements.txt"
-    version = yaml.safe_load((model / "python_env.yaml").read_text(encoding="utf-8"))["python"]
+    trained = yaml.safe_load((model / "python_env.yaml").read_text(encoding="utf-8"))["python"]
+    version = ".".join(trained.split(".")[:2])  # models of before have the patch release too
     name = hashlib.sha256(requirements.read_bytes() + version.encode()).hexdigest()[:16]
     folder = root / name
     python = folder / "bin" / "python"
@@ -88,8 +85,7 @@ def _compile(python: Path) -> None:
     """Let Python keep the bytecode of what a server imports; what is lacking, the server names."""
     environ = {**credential.removed(os.environ), "PYTHONPATH": str(lock.ROOT)}
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [str(python), "-m", "mlflow_model.bytecode"]
-    subprocess.run(command, env=environ, capture_output=True, check=False)
+    process.captured([str(python), "-m", "mlflow_model.bytecode"], env=environ)
 
 
 if __name__ == "__main__":

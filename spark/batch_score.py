@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import mlflow
-import mlflow.artifacts
 import mlflow.pyfunc
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -24,6 +23,7 @@ from pydantic import ValidationError
 
 from feed import credential, process
 from mlflow_model import container
+from mlflow_model.download import download
 from mlflow_model.model import NAME
 from spark import engine, environment, java, plan, score, session, storage
 from spark.options import Options, parse
@@ -133,7 +133,7 @@ def fetch(uri: str, folder: Path) -> Model:
     name, version, alias = found.groups()
     version = version or str(MlflowClient().get_model_version_by_alias(name, alias).version)
     address = f"models:/{name}/{version}"
-    files = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(folder / _ARCHIVE)))
+    files = download(address, folder / _ARCHIVE)
     container.check_files(files)
     try:
         model = mlflow.pyfunc.load_model(str(files)).unwrap_python_model()

@@ -10,14 +10,13 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from feed import credential
+from feed import credential, process
 
 FOLDER: Final = Path(__file__).parent
 LOCK: Final = FOLDER / "requirements.txt"
@@ -119,13 +118,7 @@ def run_uv(*arguments: str, environ: Mapping[str, str], instead: str) -> None:
     uv = shutil.which("uv", path=environ.get("PATH"))
     if uv is None:
         raise EngineError(f"no uv on PATH to install what Spark needs: get uv, {instead}")
-    done = subprocess.run(
-        [uv, "--quiet", *arguments],
-        env={**environ, "UV_NO_PROGRESS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = process.captured([uv, "--quiet", *arguments], env={**environ, "UV_NO_PROGRESS": "1"})
     if done.returncode:
         said = " ".join(done.stderr.split())
         raise EngineError(f"uv {' '.join(arguments[:2])} failed ({said}): mend that, {instead}")

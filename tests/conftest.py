@@ -85,6 +85,20 @@ class Server:
         )
 
 
+def pytest_configure() -> None:
+    """Let the processes of the tests keep bytecode, as those of every make target do."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were skipped, and the one command that changes it."""
+    if skipped := len(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(
+            f"{skipped} tests were skipped, for the reasons above; what they need is installed by: "
+            "make setup (as root, on Debian or Ubuntu)"
+        )
+
+
 def clean_environ() -> dict[str, str]:
     """Return this process's environment without a feed credential or an MLflow setting."""
     ours = ("MLFLOW_", "UV_INDEX", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PYPIRC_PATH")

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Final
 
 import mlflow
-import mlflow.artifacts
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, RunStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models.model import MLMODEL_FILE_NAME
 
 from mlflow_model.container import MANIFEST
+from mlflow_model.download import download
 from mlflow_model.model import NAME
 from mlflow_model.tracking import find_run
 
@@ -68,8 +68,8 @@ def digest(uri: str) -> str:
     Training is deterministic, so the same commit, data and parameters give the same model.
     """
     with tempfile.TemporaryDirectory() as folder:
-        model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-        found: dict[str, str] = json.loads((model / MANIFEST).read_text(encoding="utf-8"))
+        manifest = download(uri, Path(folder)) / MANIFEST
+        found: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))
     kept = {name: sha256 for name, sha256 in found.items() if name != MLMODEL_FILE_NAME}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 

@@ -25,7 +25,7 @@ SERVE: Final = (
 HEADER: Final = "# Build an image that can serve mlflow models."
 """The first line of every Dockerfile that MLflow writes."""
 
-_BASE: Final = re.compile(r"^FROM (python:\d+\.\d+\.\d+-slim)$", re.MULTILINE)
+_BASE: Final = re.compile(r"^FROM (python:\d+\.\d+(?:\.\d+)?-slim)$", re.MULTILINE)
 _SERVES: Final = "C._serve('local')"
 _BOOLEAN: Final = frozenset(
     f"--{name}"

@@ -9,13 +9,14 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent.parent
 TARBALL: Final = ROOT / ".cache" / f"python-{platform.python_version()}-slim.tar"
-NAME: Final = f"python:{platform.python_version()}-slim"
+NAME: Final = f"python:{sysconfig.get_python_version()}-slim"
 """The base image that MLflow names for a model that was trained with this Python."""
 
 SUITE: Final = "bookworm"

@@ -1,0 +1,31 @@
+"""Download a model, without the bytecode that somebody's loading it has left in its folder."""
+
+import shutil
+from pathlib import Path
+
+import mlflow.artifacts
+
+
+def download(uri: str, folder: Path) -> Path:
+    """Copy a model to a folder and return where its files are.
+
+    Whoever loads a model where it is stored, `mlflow models serve` on a local store for one, leaves
+    ``__pycache__`` folders there. A manifest does not have them, and stale bytecode would shadow
+    ``model.py``: the copy has none.
+
+    Parameters
+    ----------
+    uri
+        Any address that MLflow knows: ``models:/NAME@ALIAS``, ``runs:/…``, a folder.
+    folder
+        An empty folder, or one that is not there yet.
+
+    Raises
+    ------
+    mlflow.exceptions.MlflowException
+        If there is no such model.
+    """
+    model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
+    for bytecode in list(model.rglob("__pycache__")):
+        shutil.rmtree(bytecode)
+    return model
