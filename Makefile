@@ -17,8 +17,8 @@ unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_PYTHON PIP_BREAK_SYSTEM_PAC
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: .venv/ready ## the main job: publish, train, serve, predict; ARGS='-P trees=300'
-	python -m examples.demo $(ARGS)
+demo: .venv/ready ## the main job: publish, train, serve, predict; ARGS='-P trees=300', VERBOSE=1
+	@python -m examples.demo $(ARGS)
 
 test: .venv/ready ## every test, with branch coverage; ARGS=tests/test_fit.py for some, without its limits
 	@setup/packages.sh || echo 'the tests that need these packages are skipped' >&2

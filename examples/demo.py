@@ -3,7 +3,7 @@
     python -m examples.demo
     python -m examples.demo -P trees=300
 
-What follows goes to ``mlflow run``.
+What follows goes to ``mlflow run``. With VERBOSE=1 the output of all tools is shown.
 """
 
 import os
@@ -13,22 +13,26 @@ from pathlib import Path
 from typing import Final
 
 import requests
+from rich.console import Console
 
+from examples import figures
+from examples.steps import Steps
 from feed import credential, environments, process, publish
 from feed.__main__ import FAILURES, credential_or_local, publish_project
 
 ROOT: Final = Path(__file__).parent.parent
 REQUEST: Final = ROOT / "examples" / "request.json"
+LOG: Final = ROOT / ".cache" / "demo.log"
 MODEL: Final = "models:/diabetes@champion"
+UV: Final = ("--env-manager", "uv")
 
 _NEXT: Final = """
 What to do next:
   make serve   the same model on 127.0.0.1:5000; then, in another shell:
-               curl -H 'Content-Type: application/json' -d @examples/request.json \\
-                 http://127.0.0.1:5000/invocations
+               curl -H 'Content-Type: application/json' \\
+                 -d @examples/request.json http://127.0.0.1:5000/invocations
   make ui      the runs and the registered model on 127.0.0.1:5001
-  make test    every test
-"""
+  make test    every test"""
 
 
 @process.command(*FAILURES, requests.RequestException, OSError)
@@ -41,36 +45,50 @@ def main(options: Sequence[str]) -> int:
         More options for ``mlflow run``.
     """
     os.chdir(ROOT)
+    log = None if os.environ.get("VERBOSE") else LOG
+    console = Console(file=sys.stdout, soft_wrap=True)
+    if log:
+        print(f"The whole path on real data. What the tools print goes to {_shown(log)}.")
+    steps = Steps(4, log, console)
     with credential_or_local(make=True) as found, environments.no_half_made(os.environ):
-        _main_job(found, options)
+        answer = _main_job(found, steps, log, options)
+    if shown := figures.table(steps.output()):
+        console.print(shown, soft_wrap=False)
+    if outcome := figures.outcome(steps.output()):
+        print(outcome)
+    print(f"\nThe answer to {_shown(REQUEST)} (a patient made up; pred 1 is diabetes, 0 is none):")
+    print(answer.replace("[", "[\n  ").replace("]", "\n]"))
     print(_NEXT)
     return 0
 
 
-def _main_job(found: credential.Credential, options: Sequence[str]) -> None:
+def _main_job(
+    found: credential.Credential, steps: Steps, log: Path | None, options: Sequence[str]
+) -> str:
+    """Publish, train and serve, and return the answer to the example request."""
     environ = credential.environment(found, os.environ)
     environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    hint = f"see its output above, all of it in {_shown(log)}" if log else "see its output above"
+    with steps.step("publish mypreprocessing to the feed"):
+        target = publish.find_target(os.environ, found)
+        steps.say(publish_project(ROOT / "mypreprocessing", target))
+    with steps.step("train, measure and register the model (mlflow run)"):
+        run = ("mlflow", "run", ".", *UV, "--experiment-name", "diabetes", *options)
+        process.run(run, env=environ, log=log, hint=hint)
+    with steps.step("make the environment that serves it (mlflow models prepare-env)"):
+        prepare = ("mlflow", "models", "prepare-env", "-m", MODEL, *UV)
+        process.run(prepare, env=environ, log=log, hint=hint)
+    with steps.step("serve it and ask for a prediction (mlflow models serve)"):
+        # A server needs no credential: it lives on after the installation.
+        return _served_answer(credential.removed(environ), log)
 
-    _step(1, "publish mypreprocessing to the feed")
-    publish_project(ROOT / "mypreprocessing", publish.find_target(os.environ, found))
 
-    _step(2, "mlflow run: train, evaluate, log and register")
-    run = ("mlflow", "run", ".", "--env-manager", "uv", "--experiment-name", "diabetes")
-    process.run((*run, *options), env=environ, hint="see its output above")
-
-    _step(3, f"mlflow models serve {MODEL}")
-    uv = ("--env-manager", "uv")
-    prepare = ("mlflow", "models", "prepare-env", "-m", MODEL, *uv)
-    process.run(prepare, env=environ, hint="see its output above")
-    # A server needs no credential: it lives on after the installation.
-    without = credential.removed(environ)
+def _served_answer(environ: dict[str, str], log: Path | None) -> str:
     port = process.free_port()
-    serve = ("mlflow", "models", "serve", "-m", MODEL, *uv)
     address = ("-h", "127.0.0.1", "-p", str(port))
-    with process.background((*serve, *address), port=port, timeout_s=120, env=without):
-        _step(4, f"POST {REQUEST.relative_to(ROOT)} to /invocations")
-        answer = predict(port)
-    print(answer)
+    serve = ("mlflow", "models", "serve", "-m", MODEL, *UV, *address)
+    with process.background(serve, port=port, timeout_s=120, env=environ, log=log):
+        return predict(port)
 
 
 def predict(port: int) -> str:
@@ -88,8 +106,8 @@ def predict(port: int) -> str:
     return response.text
 
 
-def _step(number: int, title: str) -> None:
-    print(f"\n== {number}. {title}", flush=True)
+def _shown(path: Path) -> Path:
+    return path.relative_to(ROOT)
 
 
 if __name__ == "__main__":

@@ -46,14 +46,14 @@ def credential_or_local(*, make: bool = False) -> Iterator[credential.Credential
             yield credential.from_index(index)
 
 
-def publish_project(project: Path, target: publish.Target) -> None:
-    """Build and publish a project whose wheel the lock has, and print what came of it."""
+def publish_project(project: Path, target: publish.Target) -> str:
+    """Build and publish a project whose wheel the lock has, and return what came of it."""
     with tempfile.TemporaryDirectory() as folder:
         wheel = publish.build_wheel(project, Path(folder))
         lock.check(wheel)
         uploaded = publish.publish(wheel, target)
         verb = "published" if uploaded else "already there, the same bytes:"
-        print(f"{verb} {wheel.name} sha256 {publish.sha256(wheel)} on {target.index.url}")
+        return f"{verb} {wheel.name} sha256 {publish.sha256(wheel)} on {target.index.url}"
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -69,10 +69,10 @@ def _serve(options: argparse.Namespace) -> int:
 def _publish(options: argparse.Namespace) -> int:
     if path := os.environ.get("PYPIRC_PATH"):
         target = publish.target_from_pypirc(Path(path), options.repository)
-        publish_project(options.project, target)
+        print(publish_project(options.project, target))
         return 0
     with credential_or_local() as found:
-        publish_project(options.project, publish.target_from_credential(found.feed))
+        print(publish_project(options.project, publish.target_from_credential(found.feed)))
     return 0
 
 

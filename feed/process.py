@@ -27,8 +27,14 @@ class ProcessError(Exception):
     """A program that was needed has failed; the message says what to do."""
 
 
-def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, hint: str) -> None:
-    """Run a program to its end, with its output where ours goes.
+def run(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+    hint: str,
+) -> None:
+    """Run a program to its end, with its output where ours goes, or at the end of `log`.
 
     Raises
     ------
@@ -36,11 +42,13 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, hint: s
         If the program cannot be run or ends with another status than 0; the message ends with
         `hint`.
     """
-    if code := status(command, env=env):
+    if code := status(command, env=env, log=log):
         raise ProcessError(f"{' '.join(command[:3])} … ended with status {code}: {hint}")
 
 
-def status(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+def status(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, log: Path | None = None
+) -> int:
     """Run a program to its end and return its exit status, 128 + N for signal N.
 
     It gets a process group of its own. Whatever ends us, Ctrl-C and `end_on_sigterm` included, ends
@@ -51,14 +59,12 @@ def status(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> i
     ProcessError
         If the program cannot be run.
     """
-    try:
-        child = subprocess.Popen(command, env=_environment(env), start_new_session=True)
-    except OSError as error:
-        raise ProcessError(f"{command[0]} cannot be run: {error.strerror}") from error
-    try:
-        code = child.wait()
-    finally:
-        _end_group(child)
+    with _output(log) as output:
+        child = _started(command, env, output)
+        try:
+            code = child.wait()
+        finally:
+            _end_group(child)
     return code if code >= 0 else 128 - code
 
 
@@ -134,16 +140,7 @@ def background(
             f"port {port} of 127.0.0.1 is in use: end what listens there, or choose another port"
         )
     with _output(log) as output:
-        try:
-            process = subprocess.Popen(
-                command,
-                env=_environment(env),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ProcessError(f"{command[0]} cannot be run: {error.strerror}") from error
+        process = _started(command, env, output)
         try:
             _wait(process, command, port=port, timeout_s=timeout_s, log=log)
             yield process
@@ -157,6 +154,22 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _started(
+    command: Sequence[str], env: Mapping[str, str] | None, output: IO[bytes] | None
+) -> subprocess.Popen[bytes]:
+    """Start a program in a process group of its own; no file stands for our own output."""
+    try:
+        return subprocess.Popen(
+            command,
+            env=_environment(env),
+            stdout=output,
+            stderr=subprocess.STDOUT if output else None,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ProcessError(f"{command[0]} cannot be run: {error.strerror}") from error
 
 
 def _environment(env: Mapping[str, str] | None) -> dict[str, str]:

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 # The machine's Python, not that of the .venv that this one replaces.
 export PATH="${PATH#"$PWD/.venv/bin:"}"
 python=$(setup/python.sh)
+echo "making .venv with $("$python" --version), once" >&2
 "$python" -m venv --clear --without-pip .venv
 # Making a pip for .venv takes longer than all the rest, so the one at hand is used if there is one.
 if "$python" -c 'import pip' 2>/dev/null; then

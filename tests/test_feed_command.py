@@ -139,7 +139,7 @@ def test_without_a_credential_a_local_feed_that_is_there_is_used(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with command.credential_or_local(make=True) as found:
-        command.publish_project(PACKAGE, publish.target_from_credential(found.feed))
+        print(command.publish_project(PACKAGE, publish.target_from_credential(found.feed)))
     assert command.main(["publish"]) == 0
     said = capsys.readouterr()
     assert f"published mypreprocessing-{VERSION}" in said.out
