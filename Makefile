@@ -28,6 +28,7 @@ test: .venv/ready ## every test, with branch coverage; ARGS=tests/test_fit.py fo
 	$(if $(ARGS),,coverage report --fail-under=90)
 
 lint: .venv/ready ## formatting, lint, types, the pipeline's schema
+	shellcheck .ci/run .ci/fresh_machine setup/*.sh
 	ruff format --check .
 	ruff check .
 	mypy

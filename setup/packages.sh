@@ -65,12 +65,12 @@ install() {
 }
 
 available() { # add the first of these packages that there is
-  local package
+  local package part
   for package in "$@"; do
     if has "$package"; then
       packages+=("$package")
       if [ "$package" = docker.io ]; then # Debian 13 has the command and its builder apart
-        for package in docker-cli docker-buildx; do has "$package" && packages+=("$package"); done
+        for part in docker-cli docker-buildx; do has "$part" && packages+=("$part"); done
       fi
       return 0
     fi
