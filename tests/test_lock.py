@@ -1,10 +1,14 @@
 """The locks: everything has a hash, nothing drifts, the private wheel is the one we build."""
 
+import platform
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
+from mlflow.utils.environment import _PythonEnv
 
 from feed import lock, publish
 from feed.lock import DEVELOPMENT, ROOT, SERVING, TRAINING, LockError
@@ -81,6 +85,44 @@ def test_executors_have_the_versions_that_are_tested(path: str) -> None:
 def test_the_version_of_the_build_backend_is_the_one_in_the_lock() -> None:
     text = (ROOT / "mypreprocessing" / "pyproject.toml").read_text(encoding="utf-8")
     assert f'"hatchling=={dict(pins(DEVELOPMENT))["hatchling"]}"' in text
+
+
+def has_wheels(python: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Ask uv whether every requirement has a wheel for a version of Python, with a locked hash."""
+    return subprocess.run(
+        [
+            *("uv", "pip", "install", "--dry-run", "--target", str(folder)),
+            *("--python-version", python, "--only-binary", ":all:", "--require-hashes"),
+            *("-r", DEVELOPMENT),  # has what is trained with and served
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
+def test_one_lock_has_wheels_for_every_python_that_we_name(python: str, tmp_path: Path) -> None:
+    done = has_wheels(python, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Would install" in done.stderr
+
+
+def test_a_python_that_the_lock_has_no_wheels_for_would_be_seen(tmp_path: Path) -> None:
+    done = has_wheels("3.15", tmp_path)
+    assert done.returncode != 0
+    assert "Wheels are required" in done.stderr
+
+
+def test_conda_gets_a_python_that_we_name_and_mlflow_takes_the_one_at_hand() -> None:
+    """MLflow's reader takes a range for no Python at all, and conda takes it for what it is."""
+    dependencies = yaml.safe_load((ROOT / "conda.yaml").read_text(encoding="utf-8"))["dependencies"]
+    assert dependencies[0] == "python>=3.11,<3.15"
+    read = _PythonEnv.from_conda_yaml(str(ROOT / "conda.yaml"))
+    assert read.python == platform.python_version()
+    assert read.dependencies == ["-r training/requirements.txt"]
+    assert not read.build_dependencies
 
 
 def test_locking_again_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,13 +90,9 @@ def assert_from_feed(python: Path, trained: Trained, feed: Feed) -> None:
     assert where["version"] == VERSION
     assert where["direct_url"] is None
     (wheel,) = feed.local.packages.glob("*.whl")
-    listed = subprocess.run(
-        ["unzip", "-p", wheel, f"mypreprocessing-{VERSION}.dist-info/RECORD"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    ours = {line for line in listed.stdout.splitlines() if line.startswith("mypreprocessing/")}
+    with zipfile.ZipFile(wheel) as archive:
+        listed = archive.read(f"mypreprocessing-{VERSION}.dist-info/RECORD").decode()
+    ours = {line for line in listed.splitlines() if line.startswith("mypreprocessing/")}
     assert ours <= set(where["record"].splitlines())
     assert len(ours) == 4
 
