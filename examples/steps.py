@@ -82,7 +82,8 @@ class Steps:
     @contextlib.contextmanager
     def _spinner(self, title: str) -> Iterator[None]:
         columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-        with Progress(*columns, console=self._console, transient=True) as progress:
+        disable = not self._console.is_terminal  # a file would get blank lines
+        with Progress(*columns, console=self._console, transient=True, disable=disable) as progress:
             progress.add_task(title, total=None)
             yield
 

@@ -85,16 +85,18 @@ def test_the_demo_uses_the_feed_of_a_credential_and_without_one_a_feed_of_its_ow
     status, output = demo(checkout, {**without, "PIP_CONFIG_FILE": str(pip_conf)}, *QUICK)
     pip_conf.unlink()
     assert status == 0, output
-    assert f"on {feed.index.url}" in output
-    assert "already there, the same bytes" in output
-    assert feed.index.password not in output
+    log = (checkout / ".cache" / "demo.log").read_text(encoding="utf-8")
+    assert f"on {feed.index.url}" in log
+    assert "already there, the same bytes" in log
+    assert feed.index.password not in output + log
     assert not (checkout / ".feed").exists()
     assert_predicted(output, checkout)
 
     status, output = demo(checkout, without, *QUICK)
     assert status == 0, output
-    assert f"published mypreprocessing-{VERSION}" in output
-    assert (checkout / ".feed" / "password").read_text(encoding="utf-8") not in output
+    log = (checkout / ".cache" / "demo.log").read_text(encoding="utf-8")
+    assert f"published mypreprocessing-{VERSION}" in log
+    assert (checkout / ".feed" / "password").read_text(encoding="utf-8") not in output + log
     assert_predicted(output, checkout)
     assert (checkout / "mlflow.db").exists()
 
@@ -109,7 +111,7 @@ def test_a_bad_credential_ends_the_demo_with_one_line(checkout: Path) -> None:
 
 
 def assert_predicted(output: str, checkout: Path) -> None:
-    answers = re.findall(r'^\{"predictions": .*\}$', output, re.MULTILINE)
+    answers = re.findall(r'^\{"predictions": \[\n.*\n\]\}$', output, re.MULTILINE)
     assert len(answers) == 1
     (prediction,) = json.loads(answers[0])["predictions"]
     client = mlflow.MlflowClient(f"sqlite:///{checkout}/mlflow.db")
@@ -117,3 +119,10 @@ def assert_predicted(output: str, checkout: Path) -> None:
     threshold = client.get_run(str(version.run_id)).data.metrics["threshold"]
     assert prediction["pred"] == int(prediction["probability"] >= threshold)
     assert "What to do next" in output
+    done = re.findall(r"^✓ (\d)/4  .* \d+ s$", output, re.MULTILINE)
+    assert done == ["1", "2", "3", "4"]
+    assert re.search(r"^AUC .* \(\d\.\d+ to \d\.\d+\) .*$", output, re.MULTILINE)
+    assert f"models:/diabetes/{version.version} is" in output
+    # A terminal of 80 columns and 40 lines, with a line for the command and one for the prompt.
+    assert max(map(len, output.splitlines())) <= 80
+    assert len(output.splitlines()) <= 38
