@@ -170,3 +170,65 @@ def test_without_the_hash_an_impostor_gets_into_the_serving_environment(
     status, output = make_serving_environment(model, environ)
     assert status == 0, output
     assert installed(environ) == [gets_in]
+
+
+OFF = {"UV_NO_VERIFY_HASHES": "1"}
+
+
+def run_by_us(command: list[str], folder: Path, environ: dict[str, str]) -> tuple[int, str]:
+    """Run a command the way make train and make demo do."""
+    return run([sys.executable, "-m", "feed", "run", "--", *command], folder, environ)
+
+
+def test_no_variable_switches_the_hashes_of_the_training_environment_off(
+    project: Path, environ: dict[str, str]
+) -> None:
+    command = ["mlflow", "run", str(project), "--env-manager", "uv"]
+    status, output = run_by_us(command, project, {**environ, **OFF, "PYTHONPATH": str(ROOT)})
+    assert status != 0
+    assert f"Hash mismatch for `mypreprocessing=={VERSION}`" in output
+    assert installed(environ) == []
+
+
+def test_without_us_the_variable_lets_an_impostor_into_the_training_environment(
+    project: Path, environ: dict[str, str]
+) -> None:
+    """The control: MLflow's own command asks for no hashes."""
+    status, output = make_training_environment(project, {**environ, **OFF})
+    assert status == 0, output
+    assert installed(environ) == [VERSION]
+
+
+@pytest.fixture
+def other_python(tmp_path: Path) -> Path:
+    """A Python of the machine's, as far as uv can see, whose packages are its own."""
+    folder = tmp_path / "machine"
+    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, folder], check=True)
+    return folder
+
+
+def packages(python: Path) -> list[str]:
+    return sorted(path.name for path in python.glob("lib/*/site-packages/*.dist-info"))
+
+
+def test_no_variable_sends_the_training_environment_into_another_python(
+    project: Path, environ: dict[str, str], other_python: Path
+) -> None:
+    del environ["UV_INDEX"]  # the impostor's is not wanted here
+    environ["PIP_EXTRA_INDEX_URL"] = environ["PIP_EXTRA_INDEX_URL"].split()[1]
+    set_by_user = {"UV_PYTHON": str(other_python), "PYTHONPATH": str(ROOT)}
+    command = ["mlflow", "run", str(project), "--env-manager", "uv"]
+    status, output = run_by_us(command, project, {**environ, **set_by_user})
+    assert status == 0, output
+    assert installed(environ) == ["ours"]
+    assert packages(other_python) == []
+
+
+def test_without_us_the_variable_does(
+    project: Path, environ: dict[str, str], trained: Trained, other_python: Path
+) -> None:
+    """The control."""
+    environ["UV_INDEX"] = trained.environ["UV_INDEX"]
+    make_training_environment(project, {**environ, "UV_PYTHON": str(other_python)})
+    assert installed(environ) == []
+    assert len(packages(other_python)) > 50
