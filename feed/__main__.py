@@ -12,6 +12,7 @@ from pathlib import Path
 from feed import credential, environments, lock, process, publish
 from feed.local import PORT, LocalFeed
 
+_PORTS = 65535
 FAILURES = (credential.CredentialError, lock.LockError, process.ProcessError, publish.PublishError)
 
 
@@ -96,12 +97,18 @@ def _lock(options: argparse.Namespace) -> int:
     return 0
 
 
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _PORTS:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a port from 1 to {_PORTS}")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m feed", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="serve the local feed on 127.0.0.1")
-    serve.add_argument("--port", type=int, default=PORT, choices=range(1, 65536), metavar="PORT")
+    serve.add_argument("--port", type=_port, default=PORT)
     serve.set_defaults(command=_serve)
 
     publishing = commands.add_parser("publish", help="build, check and upload a private package")

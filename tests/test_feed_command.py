@@ -115,10 +115,12 @@ def test_a_command_that_needs_no_credential_has_none(feed: Feed) -> None:
     assert {"PIP_CONFIG_FILE", "PYPIRC_PATH"}.isdisjoint(json.loads(done.stdout))
 
 
-def test_a_port_that_is_none_is_refused() -> None:
-    done = feed_command("serve", "--port", "99999")
-    assert done.returncode == 2
-    assert "invalid choice: 99999" in done.stderr
+@pytest.mark.parametrize("port", ["99999", "0", "-1", "http", "8083.5", ""])
+def test_a_port_that_is_none_is_one_line(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["serve", f"--port={port}"])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith(f"argument --port: {port!r}, expected a port from 1 to 65535")
 
 
 @pytest.mark.usefixtures("no_local_feed")
