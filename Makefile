@@ -27,6 +27,9 @@ test: .venv/ready ## every test, with branch coverage; ARGS=tests/test_fit.py fo
 	$(if $(ARGS),,coverage report --include='mypreprocessing/*' --fail-under=100)
 	$(if $(ARGS),,coverage report --fail-under=90)
 
+check: .venv/ready lint ## before a commit: lint, and the tests that need no server, engine, browser or Spark
+	python -m pytest -n 2 -m 'not services' $(ARGS)
+
 lint: .venv/ready ## formatting, lint, types, the pipeline's schema
 	shellcheck .ci/run .ci/fresh_machine setup/*.sh
 	ruff format --check .

@@ -1,9 +1,11 @@
 """The real surroundings that tests share: a feed, a trained model, a server, an engine."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +16,14 @@ import requests
 
 from feed import credential, lock, process, publish
 from feed.local import LocalFeed
+from tests import services
 from tests.image import engine as engines
 from tests.scheduling import pytest_xdist_make_scheduler  # noqa: F401 # a hook
+from tests.services import (  # noqa: F401 # hooks
+    pytest_collection_modifyitems,
+    pytest_runtest_call,
+    pytest_runtest_setup,
+)
 from training import __main__ as command
 from training import pictures
 from training.options import DATA
@@ -111,6 +119,17 @@ def untraced(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if not name.startswith("COVERAGE_")}
 
 
+@contextmanager
+def once(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """Give a folder that all processes of this run have, to one of them at a time."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"once-{name}"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
 @pytest.fixture(scope="module")
 def one_picture() -> Iterator[None]:
     """Trainings in this process draw one picture: for tests of something else than pictures."""
@@ -122,10 +141,12 @@ def one_picture() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tracking database without a run, to be copied: MLflow takes seconds to make one."""
-    folder = tmp_path_factory.mktemp("empty")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)  # the default experiment's artifacts are where it is made
-        mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+    with once(tmp_path_factory, "empty") as folder:
+        if not (folder / "mlflow.db").exists():
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(folder)  # the default experiment's artifacts are where it is made
+                mlflow.MlflowClient(f"sqlite:///{folder}/new.db").search_experiments()
+            (folder / "new.db").rename(folder / "mlflow.db")
     return folder / "mlflow.db"
 
 
@@ -228,10 +249,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Iterat
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An engine, in DOCKER_HOST for every test after; its folder."""
     if lacking := engines.missing():
-        told = f"no Docker engine ({lacking}); {engines.HOW}"
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
+        services.lack(f"no Docker engine ({lacking}); {engines.HOW}")
     folder = tmp_path_factory.mktemp("engine")
     with engines.running(folder):
         yield folder
