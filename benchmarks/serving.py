@@ -90,8 +90,8 @@ class Running:
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print the tables, write the page and the picture, and return the exit status."""
     options = parse(arguments)
-    load.find_wrk()  # before anything is made
     servers = _chosen(options.only)
+    load.find_wrk()  # before anything is made
     binaries = {one.name: environments.make(one.requirements) for one in servers}
     results = _measure(servers, binaries, options)
     print(tables(results))

@@ -1,12 +1,10 @@
 """Debian's Chromium without a window, for the tests that look at a page."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
@@ -14,20 +12,17 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as condition
 from selenium.webdriver.support.wait import WebDriverWait
 
+from tests import services
+
 PATIENCE_S = 60
 
 
 @contextmanager
 def chromium(profile: Path, *, width: int, height: int) -> Iterator[WebDriver]:
     """Start a browser that tells what it asks the network for, in a window of that many pixels."""
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
-        told = "no browser; to run these tests: apt-get install chromium chromium-driver"
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
+    services.need("chromium", "chromedriver")
     options = webdriver.ChromeOptions()
-    options.binary_location = binary
+    options.binary_location = str(shutil.which("chromium"))
     for argument in (
         "--headless=new",
         "--no-sandbox",  # root has none
@@ -39,7 +34,7 @@ def chromium(profile: Path, *, width: int, height: int) -> Iterator[WebDriver]:
     ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService("chromedriver"))
     try:
         yield started
     finally:

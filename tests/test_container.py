@@ -109,6 +109,7 @@ def refusal(model: Path, **settings: str) -> tuple[int, str]:
     return supervisor.returncode, said
 
 
+@pytest.mark.services
 def test_a_model_that_is_served_stays_as_it_was_logged(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_model_that_is_served_stays_as_it_was_logged(
     container.check_files(model)
 
 
+@pytest.mark.services
 def test_a_killed_worker_is_replaced_and_sigterm_ends_with_status_0(model: Path) -> None:
     with running(model, workers=2) as server:
         assert server.post().json()["predictions"][0]["model"] == "diabetes"
@@ -130,6 +132,7 @@ def test_a_killed_worker_is_replaced_and_sigterm_ends_with_status_0(model: Path)
         assert server.health() == 1
 
 
+@pytest.mark.services
 def test_workers_that_are_killed_again_and_again_end_it(model: Path) -> None:
     with running(model, workers=1) as server:
         until(lambda: killed(server))
@@ -187,6 +190,7 @@ def test_a_model_that_was_trained_with_another_package_is_one_line(
     assert f"trained with mypreprocessing 1.0.0, installed is {VERSION}" in line
 
 
+@pytest.mark.services
 def test_the_health_check_fails_where_nothing_listens() -> None:
     assert container.health({"HOST": "127.0.0.1", "PORT": str(process.free_port())}) == 1
     assert container.health({"HOST": "::", "PORT": str(process.free_port())}) == 1

@@ -42,6 +42,7 @@ def test_the_password_is_random_private_and_kept(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "first").stat().st_mode) == 0o700
 
 
+@pytest.mark.services
 def test_the_feed_is_not_there_before_its_first_start_and_gone_after_the_block(
     tmp_path: Path,
 ) -> None:

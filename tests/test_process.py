@@ -48,6 +48,7 @@ def test_a_program_that_is_not_there_is_named() -> None:
         process.run(["no-such-program"], hint="get it")
 
 
+@pytest.mark.services
 def test_a_server_and_its_children_are_gone_after_the_block(tmp_path: Path) -> None:
     port, log = process.free_port(), tmp_path / "log"
     with process.background(server(port), port=port, timeout_s=30, log=log) as running:
@@ -58,6 +59,7 @@ def test_a_server_and_its_children_are_gone_after_the_block(tmp_path: Path) -> N
     assert not lives(child)
 
 
+@pytest.mark.services
 def test_a_server_is_gone_when_the_block_fails(tmp_path: Path) -> None:
     port = process.free_port()
     with (
@@ -68,6 +70,7 @@ def test_a_server_is_gone_when_the_block_fails(tmp_path: Path) -> None:
     assert not lives(running.pid)
 
 
+@pytest.mark.services
 def test_a_server_that_ignores_sigterm_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +93,7 @@ def collecting_orphans() -> Iterator[None]:
     ctypes.CDLL(None).prctl(option, 0)
 
 
+@pytest.mark.services
 def test_what_has_ended_and_nobody_collects_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +115,7 @@ def test_what_has_ended_and_nobody_collects_is_not_waited_for(
     assert [number for number in sent if number] == [signal.SIGTERM]
 
 
+@pytest.mark.services
 def test_a_taken_port_is_an_error_before_anything_starts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -121,6 +126,7 @@ def test_a_taken_port_is_an_error_before_anything_starts() -> None:
             pass
 
 
+@pytest.mark.services
 def test_a_server_that_ends_early_is_an_error_with_its_last_words(tmp_path: Path) -> None:
     code = "print('disk full'); print(); raise SystemExit(4)"
     with (
@@ -132,6 +138,7 @@ def test_a_server_that_ends_early_is_an_error_with_its_last_words(tmp_path: Path
         pass
 
 
+@pytest.mark.services
 def test_a_server_that_never_listens_is_an_error_and_ended(tmp_path: Path) -> None:
     code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     log = tmp_path / "log"
@@ -204,6 +211,7 @@ def test_the_status_of_a_program_is_returned(code: str, status: int) -> None:
     assert process.status([sys.executable, "-c", f"import os, sys; {code}"]) == status
 
 
+@pytest.mark.services
 def test_a_file_that_is_no_program_is_named(tmp_path: Path) -> None:
     with pytest.raises(ProcessError, match="cannot be run: Permission denied"):
         process.status([str(tmp_path)])

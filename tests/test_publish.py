@@ -168,6 +168,7 @@ def test_an_upload_that_is_refused_is_one_line_without_the_password(
     assert "\n" not in str(e.value)
 
 
+@pytest.mark.services
 def test_an_unreachable_feed_is_one_line(wheel: Path) -> None:
     index = Index(f"http://127.0.0.1:{process.free_port()}/simple/", "feed", "s3cret")
     with pytest.raises(PublishError, match="cannot be reached .ConnectionError.: is it up") as e:
@@ -200,6 +201,7 @@ def answering(status: int, reason: str, body: bytes, content_type: str) -> Itera
         server.shutdown()
 
 
+@pytest.mark.services
 def test_a_feed_that_fails_is_one_line_with_its_status(wheel: Path) -> None:
     with (
         answering(503, "Busy", b"", "text/html") as index,
@@ -208,6 +210,7 @@ def test_a_feed_that_fails_is_one_line_with_its_status(wheel: Path) -> None:
         publish.publish(wheel, publish.target_from_credential(index))
 
 
+@pytest.mark.services
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [
@@ -224,6 +227,7 @@ def test_what_is_no_package_index_is_one_line(wheel: Path, body: bytes, content_
         publish.publish(wheel, publish.target_from_credential(index))
 
 
+@pytest.mark.services
 def test_a_server_that_repeats_the_password_is_not_repeated(wheel: Path) -> None:
     with (
         answering(200, "OK", b"<html></html>", "text/html") as index,

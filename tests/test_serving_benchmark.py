@@ -17,6 +17,7 @@ from benchmarks.report import report, tables
 from benchmarks.results import CELLS, MANY, ONE, SIXTEEN, Results, verdicts
 from benchmarks.servers import DATAFRAME, OURS, UNMETERED, Row, Server, every
 from feed.process import ProcessError
+from tests import services
 
 ROWS: list[Row] = [{"glucose": 121.0, "age": 33}, {"glucose": None, "age": 34}]
 PROBABILITY = 0.25
@@ -60,13 +61,7 @@ def answering(status: int = 200) -> Iterator[tuple[int, list[bytes]]]:
 
 @pytest.fixture
 def _wrk() -> None:
-    """Skip where wrk is not installed, but not in CI."""
-    try:
-        load.find_wrk()
-    except ProcessError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
+    services.need("wrk")
 
 
 def named(name: str) -> Server:
@@ -101,6 +96,7 @@ def test_a_load_that_says_nothing_is_an_error(counted: str, message: str) -> Non
         load.parse(counted)
 
 
+@pytest.mark.services
 @pytest.mark.usefixtures("_wrk")
 def test_wrk_posts_every_row_of_the_file(tmp_path: Path) -> None:
     bodies = tmp_path / "bodies.jsonl"
@@ -114,6 +110,7 @@ def test_wrk_posts_every_row_of_the_file(tmp_path: Path) -> None:
     assert 0 < sample.p50_ms <= sample.p99_ms
 
 
+@pytest.mark.services
 @pytest.mark.usefixtures("_wrk")
 def test_wrk_that_meets_errors_voids_the_comparison(tmp_path: Path) -> None:
     bodies = tmp_path / "bodies.jsonl"
@@ -134,14 +131,16 @@ def test_without_wrk_it_says_how_to_get_it(
 
 
 def test_an_unknown_server_is_named_beside_the_known_ones(
-    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # wrk is not looked for
     assert serving.main(["--only", "ours,flask"]) == 1
     assert "--only has flask, expected some of ours, ours-unmetered, mlflow" in (
         capsys.readouterr().err
     )
 
 
+@pytest.mark.services
 def test_large_requests_are_counted_by_their_rows() -> None:
     path, body = named(OURS).request(ROWS)
     with answering() as (port, got):
@@ -150,12 +149,14 @@ def test_large_requests_are_counted_by_their_rows() -> None:
     assert sample.rate == pytest.approx(2 / sample.p50_ms * 1e3, rel=0.9)
 
 
+@pytest.mark.services
 def test_a_server_with_the_right_answers_passes() -> None:
     with answering() as (port, got):
         serving.check(named(OURS), port, ROWS, [PROBABILITY] * 2)
     assert [len(json.loads(body)["inputs"]) for body in got] == [1, 1, 2]
 
 
+@pytest.mark.services
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [(ROWS, [PROBABILITY, PROBABILITY + 2e-6]), (ROWS[:1], [PROBABILITY - 2e-6])],
@@ -169,6 +170,7 @@ def test_another_probability_voids_the_comparison(rows: list[Row], expected: lis
         serving.check(named(OURS), port, rows, expected)
 
 
+@pytest.mark.services
 def test_a_refused_row_voids_the_comparison() -> None:
     with (
         answering(status=400) as (port, _),

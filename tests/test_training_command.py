@@ -79,6 +79,7 @@ def test_bad_data_ends_with_one_line_and_no_run(
     assert not (tmp_path / "mlflow.db").exists()
 
 
+@pytest.mark.services
 def test_an_unreachable_tracking_server_ends_with_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from mlflow_model.image import docker
 from tests.image import standin
 
 HOW = (
-    "to run these tests: be root on Linux and apt-get install docker.io mmdebstrap "
+    "to run these tests: be root on Linux; `make setup` installs docker.io and mmdebstrap "
     "(where the docker client on PATH is newer than 22, its buildx plugin too, or Debian's beside)"
 )
 

@@ -15,6 +15,7 @@ import requests
 
 from feed import process, publish
 from mlflow_model.model import installed_package
+from tests import services
 from tests.conftest import CHAMPION, ROOT, Feed, Server, Trained, clean_environ
 from tests.package import VERSION
 from tests.records import REQUEST
@@ -91,8 +92,8 @@ def assert_from_feed(python: Path, trained: Trained, feed: Feed) -> None:
     assert where["direct_url"] is None
     (wheel,) = feed.local.packages.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        listed = archive.read(f"mypreprocessing-{VERSION}.dist-info/RECORD").decode()
-    ours = {line for line in listed.splitlines() if line.startswith("mypreprocessing/")}
+        record = archive.read(f"mypreprocessing-{VERSION}.dist-info/RECORD").decode()
+    ours = {line for line in record.splitlines() if line.startswith("mypreprocessing/")}
     assert ours <= set(where["record"].splitlines())
     assert len(ours) == 4
 
@@ -257,6 +258,7 @@ def test_make_serve_answers_the_curl_line_of_the_readme_and_holds_no_credential(
     line = re.search(r"^ *(curl .*\n.*/invocations)$", readme, re.MULTILINE)
     assert line is not None
     assert f"127.0.0.1:{running}/" in line[1]
+    services.need("curl")
     done = subprocess.run(
         ["bash", "-c", line[1]], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -1,8 +1,6 @@
 """Agents for small pipelines, and one whole run of the real one that many tests look at."""
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 import yaml
 
 from feed.credential import Index
+from tests import services
 from tests.pipeline import definition
 from tests.pipeline import world as worlds
 from tests.pipeline.agent import Agent, Event, Run
@@ -72,11 +71,7 @@ stages:
 def world(tmp_path_factory: pytest.TempPathFactory, engine: Path) -> Iterator[World]:
     """All that the real pipeline needs, on this machine."""
     del engine
-    if not shutil.which("docker-registry"):
-        told = "no container registry: apt-get install docker-registry"
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
+    services.need("docker-registry")
     with worlds.make(tmp_path_factory.mktemp("pipeline")) as made:
         yield made
 

@@ -9,6 +9,8 @@ import pytest
 from spark import java
 from spark.java import JavaError
 
+pytestmark = pytest.mark.services
+
 SAYS = """#!/bin/sh
 echo '    java.home = /opt/java' >&2
 echo '    java.specification.version = {version}' >&2

@@ -22,6 +22,7 @@ def test_what_is_no_master_is_one_line_that_says_what_is(master: str) -> None:
         session.check_reachable(master)
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("kind", ["spark://127.0.0.1", "k8s://https://127.0.0.1"])
 def test_a_master_that_does_not_listen_is_one_line_at_once(kind: str) -> None:
     before = time.monotonic()
@@ -35,6 +36,7 @@ def test_a_host_that_nobody_knows_is_one_line() -> None:
         session.check_reachable("spark://nowhere.invalid")
 
 
+@pytest.mark.services
 def test_one_master_of_several_is_enough() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
