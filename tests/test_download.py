@@ -21,12 +21,21 @@ def stored(client: mlflow.MlflowClient) -> Path:
     return Path(client.get_model_version_download_uri("diabetes", "1"))
 
 
+@pytest.fixture(scope="module")
+def bytecode(champion_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What loading the champion where it is stored leaves there."""
+    code = "import sys, mlflow.pyfunc; mlflow.pyfunc.load_model(sys.argv[1])"
+    folder = stored(mlflow.MlflowClient(f"sqlite:///{champion_database}"))
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+    kept = tmp_path_factory.mktemp("bytecode") / "__pycache__"
+    return (folder / "__pycache__").rename(kept)
+
+
 @pytest.fixture
-def loaded(client_with_champion: mlflow.MlflowClient) -> Iterator[Path]:
+def loaded(client_with_champion: mlflow.MlflowClient, bytecode: Path) -> Iterator[Path]:
     """The store of a champion that was loaded there, as ``mlflow models serve`` does it."""
     folder = stored(client_with_champion)
-    code = "import sys, mlflow.pyfunc; mlflow.pyfunc.load_model(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+    shutil.copytree(bytecode, folder / "__pycache__")
     nested = folder / "code" / "inner" / "__pycache__"  # what code_paths would bring
     nested.mkdir(parents=True)
     (nested / "part.cpython-311.pyc").touch()

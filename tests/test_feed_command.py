@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,13 @@ from tests.conftest import PACKAGE, ROOT, Feed, clean_environ
 from tests.package import VERSION
 from tests.test_publish import changed
 
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
 
 def feed_command(
     *arguments: str, environ: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
+    """Run a command as a process of its own, which takes a second to start."""
     return subprocess.run(
         [sys.executable, "-m", "feed", *arguments],
         cwd=ROOT,
@@ -29,6 +33,22 @@ def feed_command(
         text=True,
         check=False,
     )
+
+
+@pytest.fixture
+def run_here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run a command in this process, with no other environment than the one that is given."""
+
+    def run(*arguments: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        for name in os.environ.keys() - environ.keys():
+            monkeypatch.delenv(name)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        status = command.main(list(arguments))
+        said = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, status, said.out, said.err)
+
+    return run
 
 
 @pytest.fixture
@@ -46,7 +66,9 @@ def test_publishing_again_is_a_quiet_success(feed: Feed) -> None:
     assert feed.index.password not in done.stdout
 
 
-def test_the_feed_of_a_pypirc_is_published_to(feed: Feed, tmp_path: Path) -> None:
+def test_the_feed_of_a_pypirc_is_published_to(
+    run_here: Command, feed: Feed, tmp_path: Path
+) -> None:
     path = tmp_path / ".pypirc"
     url = feed.index.url.removesuffix("simple/")
     path.write_text(
@@ -54,13 +76,13 @@ def test_the_feed_of_a_pypirc_is_published_to(feed: Feed, tmp_path: Path) -> Non
         encoding="utf-8",
     )
     environ = {**clean_environ(), "PYPIRC_PATH": str(path)}
-    done = feed_command("publish", "--repository", "dss", environ=environ)
+    done = run_here("publish", "--repository", "dss", environ=environ)
     assert (done.returncode, done.stderr) == (0, "")
     assert "already there" in done.stdout
 
 
-def test_a_changed_package_is_not_published(feed: Feed, tmp_path: Path) -> None:
-    done = feed_command("publish", str(changed(tmp_path)), environ=feed.environ)
+def test_a_changed_package_is_not_published(run_here: Command, feed: Feed, tmp_path: Path) -> None:
+    done = run_here("publish", str(changed(tmp_path)), environ=feed.environ)
     assert done.returncode == 1
     assert done.stderr.startswith(
         f"error: mlflow_model/requirements.txt has mypreprocessing-{VERSION}"
@@ -69,19 +91,19 @@ def test_a_changed_package_is_not_published(feed: Feed, tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_failure_is_one_line_and_a_status(feed: Feed) -> None:
+def test_a_failure_is_one_line_and_a_status(run_here: Command, feed: Feed) -> None:
     url = feed.index.authenticated_url.replace(feed.index.password, "wr0ng")
-    done = feed_command("publish", environ={**clean_environ(), "PIP_EXTRA_INDEX_URL": url})
+    done = run_here("publish", environ={**clean_environ(), "PIP_EXTRA_INDEX_URL": url})
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: http://127.0.0.1")
     assert done.stderr.count("\n") == 1
     assert "wr0ng" not in done.stderr
 
 
-def test_a_command_is_run_with_what_pip_and_uv_need(feed: Feed) -> None:
+def test_a_command_is_run_with_what_pip_and_uv_need(run_here: Command, feed: Feed) -> None:
     show = "import os; print(os.environ['UV_INDEX'] == os.environ['PIP_EXTRA_INDEX_URL'])"
     environ = {**clean_environ(), "PIP_EXTRA_INDEX_URL": feed.index.authenticated_url}
-    done = feed_command("run", "--", sys.executable, "-c", show, environ=environ)
+    done = run_here("run", "--", sys.executable, "-c", show, environ=environ)
     assert (done.returncode, done.stdout) == (0, "True\n")
 
 
@@ -92,25 +114,27 @@ def test_the_status_of_a_command_is_passed_on(feed: Feed) -> None:
     assert done.returncode == 7
 
 
-def test_a_command_that_is_not_there_is_one_line(feed: Feed) -> None:
-    done = feed_command("run", "--", "no-such-command", environ=feed.environ)
+def test_a_command_that_is_not_there_is_one_line(run_here: Command, feed: Feed) -> None:
+    done = run_here("run", "--", "no-such-command", environ=feed.environ)
     said = "error: no-such-command cannot be run: No such file or directory\n"
     assert (done.returncode, done.stderr) == (1, said)
 
 
-def test_a_command_that_fails_with_a_wrong_password_ends_with_what_is_wrong(feed: Feed) -> None:
+def test_a_command_that_fails_with_a_wrong_password_ends_with_what_is_wrong(
+    run_here: Command, feed: Feed
+) -> None:
     url = feed.index.authenticated_url.replace(feed.index.password, "wr0ng")
     environ = {**clean_environ(), "PIP_EXTRA_INDEX_URL": url}
-    done = feed_command("run", "--", "false", environ=environ)
+    done = run_here("run", "--", "false", environ=environ)
     assert done.returncode == 1
     assert "refuses the user name or password" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_a_command_that_needs_no_credential_has_none(feed: Feed) -> None:
+def test_a_command_that_needs_no_credential_has_none(run_here: Command, feed: Feed) -> None:
     show = "import os, json; print(json.dumps(dict(os.environ)))"
     environ = {**feed.environ, "PIP_CONFIG_FILE": "pip.conf", "PYPIRC_PATH": ".pypirc"}
-    done = feed_command("drop", "--", sys.executable, "-c", show, environ=environ)
+    done = run_here("drop", "--", sys.executable, "-c", show, environ=environ)
     assert feed.index.password not in done.stdout
     assert {"PIP_CONFIG_FILE", "PYPIRC_PATH"}.isdisjoint(json.loads(done.stdout))
 
@@ -136,6 +160,7 @@ def test_without_a_credential_or_a_local_feed_every_command_says_what_is_missing
         assert said.count("\n") == 1
 
 
+@pytest.mark.services
 @pytest.mark.usefixtures("no_local_feed")
 def test_without_a_credential_a_local_feed_that_is_there_is_used(
     capsys: pytest.CaptureFixture[str],
@@ -149,6 +174,7 @@ def test_without_a_credential_a_local_feed_that_is_there_is_used(
     assert "using the local feed" in said.err
 
 
+@pytest.mark.services
 def test_the_local_feed_is_served_until_ctrl_c(tmp_path: Path) -> None:
     port = process.free_port()
     code = (

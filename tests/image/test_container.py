@@ -20,6 +20,8 @@ from tests.conftest import CHAMPION, ROOT, Server, Trained
 from tests.image.conftest import Built, Container, running, starting, until
 from tests.package import VERSION
 
+pytestmark = pytest.mark.no_cover  # what is tested runs in containers
+
 REQUEST: Final = (ROOT / "examples" / "request.json").read_bytes()
 
 

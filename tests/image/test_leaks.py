@@ -18,6 +18,8 @@ from tests.image import standin
 from tests.image.conftest import Built
 from tests.image.secrets_search import Watch, forms, found, found_below, layers
 
+pytestmark = pytest.mark.no_cover  # what is tested runs in containers
+
 NAIVE = f"""FROM {standin.NAME}
 ARG TOKEN
 ENV INDEX=https://feed:$TOKEN@feed.example/simple/

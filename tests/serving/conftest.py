@@ -13,6 +13,11 @@ from training.fit import fit
 from training.options import DATA, Options
 
 
+@pytest.fixture(autouse=True)
+def _unmeasured(no_cover: None) -> None:
+    """Measure no coverage of the clients; servers that are traced have their own."""
+
+
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's model, from a small booster."""
