@@ -58,7 +58,7 @@ def _write() -> None:
 def _make(root: Path) -> None:
     root.mkdir(mode=0o755)
     included = f"--include={','.join(LIBRARIES)}"
-    _run("mmdebstrap", "--variant=minbase", included, SUITE, str(root))
+    _run("mmdebstrap", "--variant=essential", included, SUITE, str(root))
     python, local = Path(sys.base_prefix), root / "usr/local"
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for folder in ("bin", "lib"):
