@@ -87,7 +87,6 @@ def test_the_version_of_the_build_backend_is_the_one_in_the_lock() -> None:
     assert f'"hatchling=={dict(pins(DEVELOPMENT))["hatchling"]}"' in text
 
 
-<<<<<<< HEAD
 def has_wheels(python: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Ask uv whether every requirement has a wheel for a version of Python, with a locked hash."""
     return subprocess.run(
@@ -126,9 +125,7 @@ def test_conda_gets_a_python_that_we_name_and_mlflow_takes_the_one_at_hand() -> 
     assert not read.build_dependencies
 
 
-=======
 @pytest.mark.services
->>>>>>> 3c866bb (Tests: what needs an absent program is skipped by its name, and says that make setup installs it)
 def test_locking_again_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole of it, on a copy: build, serve, resolve."""
     for path in (

@@ -42,6 +42,7 @@ def test_no_program_that_is_run_gets_such_a_variable(
 
 
 @pytest.mark.services
+@pytest.mark.services
 @pytest.mark.usefixtures("hostile")
 def test_no_server_that_is_kept_in_the_background_gets_one(tmp_path: Path) -> None:
     port = process.free_port()
