@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from mlflow_model import encodings
+from mlflow_model.encodings import Column
 from mlflow_model.refusals import Refusal
 
 _CPU_S: Final = 1  # of the CPU, and as much for each MiB: many times what it takes
@@ -33,7 +35,7 @@ def read(
     Raises
     ------
     Refusal
-        If the file cannot be read (400).
+        If the file cannot be read, or not rightly (400).
     """
     import fastparquet  # noqa: F401, PLC0415 # 40 MB of memory for who needs it
 
@@ -49,12 +51,16 @@ def _rows(
 
     try:
         file = ParquetFile(io.BytesIO(body))
-        columns, count = _columns(file, fields), file.count()
+        names, count = _columns(file, fields), file.count()
+        columns = encodings.columns(file, names)
     except Exception:  # noqa: BLE001 # whatever a broken file makes of it
         raise Refusal(400, "the body is not Parquet") from None
-    check(columns, count)
+    check(names, count)
+    _check_encodings(columns)
     try:
-        frame = file.to_pandas(columns=columns, index=False).astype(object)
+        dtypes = {column.name: column.dtype for column in columns}
+        categories: Any = None if file.selfmade else ()  # how pandas had a column does not count
+        frame = file.to_pandas(names, categories, index=False, dtypes=dtypes).astype(object)
     except Exception:  # noqa: BLE001 # likewise
         raise Refusal(400, "the body is Parquet that cannot be read") from None
     rows: list[dict[str, Any]] = frame.where(frame.notna(), None).to_dict("records")
@@ -65,6 +71,17 @@ def _columns(file: Any, fields: Sequence[str]) -> list[str]:
     """Return the columns of a file but for those that pandas wrote its index to."""
     index = (file.pandas_metadata or {}).get("index_columns", [])
     return [name for name in file.columns if name in fields or name not in index]
+
+
+def _check_encodings(columns: Sequence[Column]) -> None:
+    """Refuse what fastparquet would read wrongly, and say nothing."""
+    misread = [f"{column.name!r} has {column.misread}" for column in columns if column.misread]
+    if misread:
+        raise Refusal(
+            400,
+            f"parquet: column {', column '.join(misread)}, which is not read; expected PLAIN or a "
+            "dictionary: write the file compressed, and as version 1 of Parquet",
+        )
 
 
 @contextlib.contextmanager

@@ -16,9 +16,9 @@ PACKAGE: Final = Path(__file__).parent.parent
 DOCKERFILE: Final = PACKAGE / "Dockerfile"
 SERVE: Final = (
     *("__init__.py", "container.py", "worker.py", "connection.py", "settings.py"),
-    *("server.py", "scoring.py", "body.py", "rows.py", "parquet.py", "refusals.py"),
-    *("schemas.py", "fields.py", "openapi.py", "beside.py", "metrics.py", "polling.py"),
-    *("replies.py", "bytecode.py"),
+    *("server.py", "scoring.py", "body.py", "rows.py", "parquet.py", "encodings.py"),
+    *("refusals.py", "schemas.py", "fields.py", "openapi.py", "beside.py", "metrics.py"),
+    *("polling.py", "replies.py", "bytecode.py"),
 )
 """The files of this package that run in the container, or make its bytecode."""
 

@@ -81,6 +81,12 @@ def from_pandas(*, index: pd.Index) -> bytes:
     return content
 
 
+def with_categories(version: str) -> bytes:
+    found = frame().astype({"age": "category", "bmi": "category"})
+    content: bytes = found.to_parquet(engine="pyarrow", data_page_version=version)
+    return content
+
+
 WRITTEN: Final[dict[str, tuple[str, Callable[[], bytes]]]] = {
     **{
         form: (JSON, lambda form=form: json.dumps({form: ROWS}).encode())  # type: ignore[misc]
@@ -130,6 +136,22 @@ WRITTEN: Final[dict[str, tuple[str, Callable[[], bytes]]]] = {
         lambda: parquet(table(), use_dictionary=False, version="1.0"),
     ),
     "Parquet, version 2 pages": (PARQUET, lambda: parquet(table(), data_page_version="2.0")),
+    "Parquet, version 2 pages, whole numbers as their differences": (
+        PARQUET,
+        lambda: parquet(
+            table(types={"age": pa.int32(), "pregnancies": pa.uint8()}),
+            use_dictionary=[name for name in FEATURES if name not in WHOLE],
+            column_encoding=dict.fromkeys(WHOLE, "DELTA_BINARY_PACKED"),
+            data_page_version="2.0",
+        ),
+    ),
+    **{
+        f"Parquet of pandas with categories, version {version} pages": (
+            PARQUET,
+            lambda version=version: with_categories(version),  # type: ignore[misc]
+        )
+        for version in ("1.0", "2.0")
+    },
     "Parquet of pandas": (PARQUET, lambda: frame().to_parquet(engine="pyarrow")),
     "Parquet of pandas with an index": (
         PARQUET,
@@ -218,6 +240,29 @@ def test_a_table_of_other_columns_is_refused(
     answer = server.post(body, content_type)
     assert answer.status_code == 400
     assert said in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("types", "encoded"),
+    [
+        pytest.param({}, dict.fromkeys(WHOLE, "DELTA_BINARY_PACKED"), id="INT64 as differences"),
+        pytest.param({"bmi": pa.float32()}, {"bmi": "BYTE_STREAM_SPLIT"}, id="split bytes"),
+    ],
+)
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_an_encoding_that_is_not_read_rightly_is_refused_by_its_name(
+    server: Running, types: dict[str, pa.DataType], encoded: dict[str, str], version: str
+) -> None:
+    body = parquet(
+        table(types=types), use_dictionary=False, column_encoding=encoded, data_page_version=version
+    )
+    answer = server.post(body, PARQUET)
+    assert answer.status_code == 400
+    shown = ", ".join(f"column {name!r} has {encoding}" for name, encoding in encoded.items())
+    assert answer.json()["message"] == (
+        f"parquet: {shown}, which is not read; expected PLAIN or a dictionary: write the file "
+        "compressed, and as version 1 of Parquet"
+    )
 
 
 def test_an_empty_cell_of_csv_is_null(server: Running) -> None:
