@@ -104,6 +104,10 @@ class FeatureMismatchError(RuntimeError):
     """The booster was trained on other columns, or in another order."""
 
 
+class FeatureLayoutError(RuntimeError):
+    """Features lie in memory in another way than XGBoost would read them."""
+
+
 def installed_package() -> PackageRecord:
     """Return the version of the imported mypreprocessing and the SHA-256 of each of its files."""
     folder = Path(mypreprocessing.__file__).parent
@@ -137,27 +141,15 @@ def check_package(trained: PackageRecord, installed: PackageRecord) -> None:
 
 
 class _Call(threading.local):
-    """What XGBoost's C interface needs for a call; every thread has its own, for good.
-
-    Attributes
-    ----------
-    proxy
-        What hands features to the booster.
-    shape, found
-        Where the results are, after a call.
-    results
-        The last arguments of a call: where it says where they are.
-    """
+    """What XGBoost's C interface needs for a call; every thread has its own, for good."""
 
     def __init__(self) -> None:
-        self.proxy = ctypes.c_void_p()
+        self.proxy = ctypes.c_void_p()  # hands features to the booster
         self.shape = ctypes.POINTER(ctypes.c_uint64)()
         self.found = ctypes.POINTER(ctypes.c_float)()
-        self.results = (
-            ctypes.byref(self.shape),
-            ctypes.byref(ctypes.c_uint64()),  # the number of dimensions
-            ctypes.byref(self.found),
-        )
+        dimensions = ctypes.c_uint64()
+        # The last arguments of a call: where it writes where its results are.
+        self.results = (*map(ctypes.byref, (self.shape, dimensions, self.found)),)
 
 
 class Trees:
@@ -175,18 +167,16 @@ class Trees:
 
     def __init__(self, booster: xgboost.Booster) -> None:
         self.booster = booster
+        self._width = (booster.num_features(),)
         self._library = ctypes.CDLL(xgboost.libpath.find_lib_path()[0])
         self._library.XGBGetLastError.restype = ctypes.c_char_p
         self._call = _Call()
-        options = {
-            "training": False,
-            "iteration_begin": 0,
-            "iteration_end": 0,  # all trees
-            "strict_shape": False,
-        }
+        all_trees = {"iteration_begin": 0, "iteration_end": 0}
+        options = {"training": False, **all_trees, "strict_shape": False}
         missing = {"missing": float("nan")}
         self._probabilities = json.dumps({**options, **missing, "type": 0, "cache_id": 0}).encode()
         self._contributions = json.dumps({**options, "type": 2}).encode()
+        self._address = b'{"data": [%d, true], "shape": [%d, %d], "typestr": "<f4", "version": 3}'
         self._matrix = json.dumps({**missing, "nthread": 1}).encode()
 
     def probabilities(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -206,8 +196,8 @@ class Trees:
 
         Raises
         ------
-        xgboost.core.XGBoostError
-            If the booster refuses the features.
+        FeatureLayoutError
+            If the features are something else.
         """
         call = self._call
         if call.proxy.value is None:
@@ -215,7 +205,7 @@ class Trees:
         self._check(
             self._library.XGBoosterPredictFromDense(
                 self.booster.handle,
-                _described(features),
+                self.address(features),
                 self._probabilities,
                 call.proxy,
                 *call.results,
@@ -235,17 +225,12 @@ class Trees:
         ----------
         features
             As for `probabilities`.
-
-        Raises
-        ------
-        xgboost.core.XGBoostError
-            If the booster refuses the features.
         """
         call = self._call
         matrix = ctypes.c_void_p()
         self._check(
             self._library.XGDMatrixCreateFromDense(
-                _described(features), self._matrix, ctypes.byref(matrix)
+                self.address(features), self._matrix, ctypes.byref(matrix)
             )
         )
         try:
@@ -259,17 +244,35 @@ class Trees:
         rows, size = call.shape[:2]
         return [call.found[row * size : (row + 1) * size] for row in range(rows)]
 
+    def address(self, features: npt.NDArray[np.float32]) -> bytes:
+        """Return where features are, in XGBoost's terms: it reads whatever lies there.
+
+        Raises
+        ------
+        FeatureLayoutError
+            If they are not what `probabilities` takes.
+        """
+        if type(features) is np.ndarray:  # no subclass: what is masked would count
+            found = features.__array_interface__  # features.ctypes takes three times as long
+            shape, is_in_c_order = found["shape"], found["strides"] is None
+            if is_in_c_order and shape[1:] == self._width and found["typestr"] == "<f4":
+                return self._address % (found["data"][0], *shape)
+        raise FeatureLayoutError(
+            f"got {_layout(features)} from preprocess, expected an array of float32 in C order, "
+            f"shape (n, {self._width[0]}): mend mypreprocessing, or use the version before"
+        )
+
     def _check(self, failed: int) -> None:
         if failed:
             raise xgboost.core.XGBoostError(self._library.XGBGetLastError().decode())
 
 
-def _described(features: npt.NDArray[np.float32]) -> bytes:
-    """Return where the features are, as XGBoost's C interface asks for it."""
-    return b'{"data": [%d, true], "shape": [%d, %d], "typestr": "<f4", "version": 3}' % (
-        features.__array_interface__["data"][0],  # features.ctypes takes three times as long
-        *features.shape,
-    )
+def _layout(features: object) -> str:
+    """Return what may be told of features: no value."""
+    if type(features) is not np.ndarray:
+        return f"{type(features).__module__}.{type(features).__qualname__}"
+    order = "C order" if features.flags.c_contiguous else "another order"
+    return f"an array of {features.dtype} in {order}, shape {features.shape}"
 
 
 class DiabetesModel(PythonModel):
@@ -290,6 +293,8 @@ class DiabetesModel(PythonModel):
             If mypreprocessing is not the one that the model was trained with.
         FeatureMismatchError
             If the booster's columns are not `FEATURES`, in this order.
+        FeatureLayoutError
+            If preprocess does not return what XGBoost takes.
         """
         record = Path(context.artifacts["training"]).read_bytes()
         training = TypeAdapter(TrainingRecord).validate_json(record)
@@ -304,6 +309,9 @@ class DiabetesModel(PythonModel):
                 f"expected {list(FEATURES)}: train again"
             )
         self._trees = Trees(booster)
+        # Two, for the order shows. Nothing is predicted before beside.py has forked.
+        example = Patient.model_construct(None, **dict.fromkeys(FEATURES, 1))
+        self._trees.address(preprocess([example, example]))
 
     def predict(
         self,
@@ -334,18 +342,7 @@ class DiabetesModel(PythonModel):
     def decide(
         self, features: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]:
-        """Return ``pred`` and ``probability`` of each row of features.
-
-        Parameters
-        ----------
-        features
-            What `mypreprocessing.preprocess` returns: float32, shape (n, 8).
-
-        Returns
-        -------
-        tuple of numpy.ndarray
-            int8 and float64, each of shape (n,).
-        """
+        """Return ``pred`` and ``probability``, int8 and float64, of what `preprocess` returns."""
         # Wide before it is compared: numpy would round the threshold to float32.
         probabilities = self._trees.probabilities(features).astype(np.float64)
         return (probabilities >= self._threshold).view(np.int8), probabilities

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,10 +41,10 @@ class Running:
     process: subprocess.Popen[str]
     port: int
 
-    def post(self) -> requests.Response:
-        headers = {"Content-Type": "application/json"}
+    def post(self, *, rows: int = 1) -> requests.Response:
         url = f"http://127.0.0.1:{self.port}/invocations"
-        return requests.post(url, data=REQUEST.read_bytes(), headers=headers, timeout=60)
+        content = json.loads(REQUEST.read_bytes())
+        return requests.post(url, json={"inputs": content["inputs"] * rows}, timeout=60)
 
     def pings(self) -> bool:
         try:
@@ -193,6 +194,56 @@ def test_a_model_that_was_trained_with_another_package_is_one_line(
     status, line = refusal(changed)
     assert (status, line.count("\n")) == (container.CANNOT_START, 1)
     assert f"trained with mypreprocessing 1.0.0, installed is {VERSION}" in line
+
+
+def with_preprocess(model: Path, path: Path, returned: str) -> Path:
+    """Return a copy of a model whose preprocess returns something else, made of ``features``."""
+    shutil.copytree(model, path)
+    file, marked = path / "model.py", "NAME: Final ="
+    text = file.read_text(encoding="utf-8")
+    assert marked in text
+    change = (
+        f"def preprocess(patients):\n"
+        f"    features = mypreprocessing.preprocess(patients)\n"
+        f"    return {returned}\n\n\n"
+    )
+    file.write_text(text.replace(marked, change + marked, 1), encoding="utf-8")
+    (path / container.MANIFEST).unlink()
+    manifest = json.dumps(container.digests(path))
+    (path / container.MANIFEST).write_text(manifest, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ("features.astype(np.float64)", "an array of float64 in C order, shape (2, 8)"),
+        ("np.asfortranarray(features)", "an array of float32 in another order, shape (2, 8)"),
+    ],
+    ids=["float64", "Fortran order"],
+)
+def test_a_preprocess_that_returns_other_features_is_one_line_at_the_start(
+    model: Path, tmp_path: Path, returned: str, said: str
+) -> None:
+    expected = (
+        f"error: the model cannot be loaded: FeatureLayoutError: got {said} from preprocess, "
+        "expected an array of float32 in C order, shape (n, 8): mend mypreprocessing, or use the "
+        "version before\n"
+    )
+    status, line = refusal(with_preprocess(model, tmp_path / "model", returned))
+    assert (status, line) == (container.CANNOT_START, expected)
+
+
+@pytest.mark.services
+def test_features_that_turn_wrong_later_are_an_error_and_no_prediction(
+    model: Path, tmp_path: Path
+) -> None:
+    returned = "features if len(features) < 3 else features.astype(np.float64)"
+    with running(with_preprocess(model, tmp_path / "model", returned), workers=1) as server:
+        assert server.post().status_code == 200
+        answer = server.post(rows=3)
+        assert answer.status_code == 500
+        assert answer.json()["message"] == "the model failed with FeatureLayoutError"
 
 
 @pytest.mark.services

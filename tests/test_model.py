@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import mlflow.pyfunc
 import numpy as np
@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from mlflow_model import model, save
 from mlflow_model.model import (
     DiabetesModel,
+    FeatureLayoutError,
     FeatureMismatchError,
     Prediction,
     PreprocessingMismatchError,
@@ -170,12 +171,86 @@ def test_threads_explain_while_others_predict(data: Any, classifier: Any) -> Non
             assert list(pool.map(done, tasks)) == expected
 
 
-@pytest.mark.parametrize("ask", [Trees.probabilities, Trees.contributions])
+ASK: Final = pytest.mark.parametrize("ask", [Trees.probabilities, Trees.contributions])
+ROWS: Final = 5
+NEVER_SHOWN: Final = 187.625
+
+LAYOUTS: Final[dict[str, tuple[Callable[[Any], Any], str]]] = {
+    "float64": (lambda it: it.astype(np.float64), "float64 in C order, shape (5, 8)"),
+    "float16": (lambda it: it.astype(np.float16), "float16 in C order, shape (5, 8)"),
+    "whole numbers": (lambda it: it.astype(np.int32), "int32 in C order, shape (5, 8)"),
+    "objects": (lambda it: it.astype(object), "object in C order, shape (5, 8)"),
+    "byte-swapped": (lambda it: it.astype(">f4"), ">f4 in C order, shape (5, 8)"),
+    "Fortran order": (np.asfortranarray, "float32 in another order, shape (5, 8)"),
+    "every other row": (lambda it: it.repeat(2, axis=0)[::2], "float32 in another order"),
+    "columns the other way round": (lambda it: it[:, ::-1], "float32 in another order"),
+    "some of the columns": (lambda it: it[:, :7], "another order, shape (5, 7)"),
+    "a column too few": (lambda it: it[:, :7].copy(), "C order, shape (5, 7)"),
+    "a column too many": (lambda it: np.hstack([it, it[:, :1]]), "C order, shape (5, 9)"),
+    "flat": (np.ravel, "C order, shape (40,)"),
+    "one row": (lambda it: it[0], "C order, shape (8,)"),
+    "a further dimension": (lambda it: it[None], "C order, shape (1, 5, 8)"),
+    "no dimension": (lambda it: it.sum(), "numpy.float32"),
+    "masked": (lambda it: np.ma.masked_greater(it, 100), "numpy.ma.MaskedArray"),
+    "a subclass": (lambda it: it.view(type("Units", (np.ndarray,), {})), ".Units"),
+    "lists": (lambda it: it.tolist(), "builtins.list"),
+    "a DataFrame": (pd.DataFrame, "pandas.DataFrame"),
+    "nothing": (lambda _: None, "builtins.NoneType"),
+}
+
+
+def some_features() -> Any:
+    return np.full((ROWS, len(FEATURES)), NEVER_SHOWN, dtype=np.float32)
+
+
+@ASK
+@pytest.mark.parametrize(("change", "said"), LAYOUTS.values(), ids=LAYOUTS)
+def test_features_that_xgboost_would_read_as_others_are_refused(
+    classifier: Any, ask: Callable[[Trees, Any], Any], change: Callable[[Any], Any], said: str
+) -> None:
+    with pytest.raises(FeatureLayoutError) as refused:
+        ask(Trees(classifier.get_booster()), change(some_features()))
+    assert said in str(refused.value)
+    assert "expected an array of float32 in C order, shape (n, 8): mend" in str(refused.value)
+    assert "187" not in str(refused.value)
+
+
+@ASK
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda it: np.asfortranarray(it[:1]), id="one row, Fortran order"),
+        pytest.param(lambda it: it[1:3], id="some of the rows"),
+        pytest.param(lambda it: it[:0], id="no row"),
+        pytest.param(lambda it: np.frombuffer(it.tobytes(), np.float32).reshape(-1, 8), id="bytes"),
+    ],
+)
+def test_other_ways_to_have_the_same_features_are_taken(
+    classifier: Any, ask: Callable[[Trees, Any], Any], change: Callable[[Any], Any]
+) -> None:
+    trees, given = Trees(classifier.get_booster()), change(some_features())
+    expected = ask(trees, np.array(given, dtype=np.float32, order="C"))
+    assert np.array_equal(ask(trees, given), expected)
+
+
+@pytest.mark.parametrize("change", [np.asfortranarray, lambda it: it.astype(np.float64)])
+def test_a_preprocess_that_returns_something_else_is_refused_when_the_model_is_loaded(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], Any]
+) -> None:
+    """In Fortran order too, which one row does not show."""
+    monkeypatch.setattr("mlflow_model.model.preprocess", lambda rows: change(preprocess(rows)))
+    with pytest.raises(FeatureLayoutError, match="from preprocess, expected .* mend"):
+        load(saved)
+
+
+@ASK
 def test_a_booster_that_refuses_features_says_so(
     classifier: Any, ask: Callable[[Trees, Any], Any]
 ) -> None:
-    with pytest.raises(xgboost.core.XGBoostError, match="Feature shape mismatch|Check failed"):
-        ask(Trees(classifier.get_booster()), np.zeros((1, 9), dtype=np.float32))
+    """XGBoost reads no number that lies across the others' bounds."""
+    displaced = np.frombuffer(bytes(4 * len(FEATURES) + 1), np.float32, offset=1).reshape(1, -1)
+    with pytest.raises(xgboost.core.XGBoostError, match="misalign|Check failed"):
+        ask(Trees(classifier.get_booster()), displaced)
 
 
 def explain(loaded: DiabetesModel, records: pd.DataFrame) -> list[Prediction]:
