@@ -37,6 +37,7 @@ def error(code: str) -> str:
     return json.dumps({"error_code": code, "message": "as told"})
 
 
+@pytest.mark.services
 def test_a_run_that_the_server_does_not_have_is_none() -> None:
     with answering(404, error("RESOURCE_DOES_NOT_EXIST")) as uri:
         mlflow.set_tracking_uri(uri)
@@ -53,6 +54,7 @@ def test_a_run_that_the_server_does_not_have_is_none() -> None:
         (502, "<html>bad gateway</html>", "502"),
     ],
 )
+@pytest.mark.services
 def test_any_other_answer_is_an_error(
     status: int, body: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
