@@ -1,6 +1,5 @@
 """Debian's Chromium without a window, for the tests that look at a page."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +19,9 @@ PATIENCE_S = 60
 @contextmanager
 def chromium(profile: Path, *, width: int, height: int) -> Iterator[WebDriver]:
     """Start a browser that tells what it asks the network for, in a window of that many pixels."""
-    services.need("chromium", "chromedriver")
+    binary, driver = services.need("chromium", "chromedriver")
     options = webdriver.ChromeOptions()
-    options.binary_location = str(shutil.which("chromium"))
+    options.binary_location = binary
     for argument in (
         "--headless=new",
         "--no-sandbox",  # root has none
@@ -34,7 +33,7 @@ def chromium(profile: Path, *, width: int, height: int) -> Iterator[WebDriver]:
     ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService("chromedriver"))
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     try:
         yield started
     finally:

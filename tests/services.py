@@ -45,10 +45,12 @@ def service(event: str, arguments: tuple[Any, ...]) -> str | None:
     return None
 
 
-def need(*programs: str) -> None:
-    """Skip the test where a program is not installed."""
-    if absent := [program for program in programs if not shutil.which(program)]:
+def need(*programs: str) -> list[str]:
+    """Return where programs are; skip the test where one is not installed."""
+    found = {program: shutil.which(program) for program in programs}
+    if absent := [program for program, path in found.items() if path is None]:
         lack(f"{', '.join(absent)} not installed: `make setup` installs it")
+    return [path for path in found.values() if path]
 
 
 def lack(told: str) -> NoReturn:

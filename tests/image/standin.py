@@ -22,7 +22,7 @@ NAME: Final = f"python:{sysconfig.get_python_version()}-slim"
 SUITE: Final = "bookworm"
 LIBRARIES: Final = (
     *("libssl3", "libsqlite3-0", "libffi8", "zlib1g", "libbz2-1.0"),
-    *("libreadline8", "liblzma5", "libgomp1"),
+    *("libreadline8", "liblzma5", "libgomp1", "libstdc++6"),
     "usr-is-merged",  # else a package that merges it comes, with all of Perl
 )
 CA_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
