@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -19,9 +20,14 @@ HEAD_TIMEOUT_S: Final = 10
 HEAD_BYTES: Final = 2**16
 """How many bytes it may have."""
 
+_INVALID: Final = "Invalid HTTP request received."  # uvicorn's words
+
 
 class Connection(HttpToolsProtocol):
     """A connection that is closed when the head of its next request is too slow or too large.
+
+    A request may offer to go on in another protocol, as HTTP/2 or a WebSocket. A server may ignore
+    that (RFC 9110, 7.8), and this one does: see `_read`.
 
     A request that is here whole is offered to the application's ``at_once``, and goes the way of
     ASGI only where that has no answer: see `mlflow_model.server.Application.at_once`.
@@ -31,6 +37,7 @@ class Connection(HttpToolsProtocol):
     _size = 0
     _held: list[bytes] | None = None  # the body so far of a request that may be answered at once
     _quiet_since: float | None = None  # when one was
+    _is_over = False  # what comes is not read any more
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request."""
@@ -40,12 +47,15 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what comes; the parser calls the methods below."""
+        if self._is_over:
+            return
         self._quiet_since = None
         if self._since is None and self._idle():
             self._since = self.loop.time()
             self._size = 0
         self._size += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._read(data)
         if self._since is not None and self._size > HEAD_BYTES:
             self._refuse(b"431 Request Header Fields Too Large")
         if self._held is not None and not self.transport.is_closing():
@@ -53,6 +63,10 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Hold the request until it is here, or hand it over to the application."""
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                self._refuse_tunnel()
+            return
         self._since = None
         if self._may_be_answered_at_once():
             self._held = []
@@ -76,7 +90,8 @@ class Connection(HttpToolsProtocol):
                 self._send(sent)
                 return
             self._hand_over()
-        super().on_message_complete()
+        if not self.parser.should_upgrade() or self._is_over:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Send what is left: an answer to HEAD is a head alone."""
@@ -93,13 +108,52 @@ class Connection(HttpToolsProtocol):
         elif self._quiet_since is not None and now - self._quiet_since > self.timeout_keep_alive:
             self.transport.close()
 
+    def _read(self, data: bytes) -> None:
+        """Let the parser read, and read on after an offer as if there had been none.
+
+        The parser takes what follows the head of such a request for the other protocol's. So
+        another parser gets this head without the offer, and then what follows.
+        """
+        rest: bytes | memoryview = data
+        try:
+            while (end := self._feed(rest)) is not None and not self._is_over:
+                rest = memoryview(rest)[end:]
+                head = self._head_without_offer()
+                self.parser = HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+                self.parser.feed_data(head)
+        except (HttpParserError, HttpParserUpgrade):
+            self.logger.warning(_INVALID)
+            self.send_400_response(_INVALID)
+
+    def _feed(self, data: bytes | memoryview) -> int | None:
+        """Return where a head with an offer ended, at which the parser stops, or None."""
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as offer:
+            return int(offer.args[0])
+        return None
+
+    def _head_without_offer(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
+    def _refuse_tunnel(self) -> None:
+        """Let the application say that CONNECT is not allowed; what follows is not HTTP."""
+        self._since = None
+        self._is_over = True
+        self.url = b"/invocations"  # CONNECT has no path
+        super().on_headers_complete()
+        self.cycle.keep_alive = False
+
     def _may_be_answered_at_once(self) -> bool:
         return (
             self.url == b"/invocations"
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
-            and not self.parser.should_upgrade()
             and not self.expect_100_continue
             and self._idle()
             and not self.flow.write_paused  # a client that does not read is waited for

@@ -29,6 +29,9 @@ from training.options import DATA, Options
 JSON = "application/json"
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
+OFFER = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+"""The lines of a head that offer to go on in another protocol."""
+
 SLOW_S = 0.05
 """A model whose example takes this is not asked in the event loop."""
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.records import record
-from tests.serving.running import CSV, JSON, PARQUET, Running, serving
+from tests.serving.running import CSV, JSON, OFFER, PARQUET, Running, serving
 
 GOOD: Final = json.dumps({"inputs": [record()]})
 TIMEOUT_S: Final = 3
@@ -252,6 +252,14 @@ def test_requests_that_are_framed_wrongly_get_a_4xx(
 ) -> None:
     # What is refused before it is read whole may lose its answer to the reset.
     assert statuses(talk(server, sent)) in ([expected] if expected != [431] else [[431], []])
+
+
+@pytest.mark.parametrize(("sent", "expected"), WIRE.values(), ids=WIRE)
+def test_an_offer_of_another_protocol_changes_nothing_of_it(
+    server: Running, sent: bytes, expected: list[int]
+) -> None:
+    offered = sent.replace(b" HTTP/1.1\r\n", b" HTTP/1.1\r\n" + OFFER)
+    assert statuses(talk(server, offered)) in ([expected] if expected != [431] else [[431], []])
 
 
 @pytest.mark.parametrize(

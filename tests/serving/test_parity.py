@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
@@ -38,6 +39,7 @@ class Case(NamedTuple):
     content_type: str | None = None
     method: str = "POST"
     path: str = "/invocations"
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 def as_json(content: Any, *, charset: str = "") -> dict[str, Any]:
@@ -60,7 +62,7 @@ def as_texts(row: Mapping[str, Any]) -> dict[str, str | None]:
     return {name: None if value is None else str(value) for name, value in row.items()}
 
 
-def probe(path: str, method: str = "GET") -> dict[str, str]:
+def probe(path: str, method: str = "GET") -> dict[str, Any]:
     return {"path": path, "method": method}
 
 
@@ -72,6 +74,14 @@ CASES: Final = (
     Case("`dataframe_records`", 400, 200, FORMATS, **as_json({"dataframe_records": ROWS})),
     Case("CSV", 400, 200, FORMATS, body=FRAME.to_csv(index=False), content_type=CSV),
     Case("Parquet", 200, 200, body=FRAME.to_parquet(), content_type=PARQUET),
+    Case(
+        "Parquet with DELTA_BINARY_PACKED in 64 bits",
+        200,
+        400,
+        "its smaller reader does not get them right",
+        body=FRAME.to_parquet(use_dictionary=False, column_encoding={"age": "DELTA_BINARY_PACKED"}),
+        content_type=PARQUET,
+    ),
     Case("no rows", 200, 200, **as_json({"inputs": []})),
     Case(
         'numbers as text, `"121"`',
@@ -132,7 +142,15 @@ CASES: Final = (
     Case("NaN", 400, 400, **as_json({"inputs": [record(glucose=float("nan"))]})),
     Case("Infinity", 400, 400, **as_json({"inputs": [record(glucose=float("inf"))]})),
     Case("a number beyond a double", 400, 400, body=LIMIT, content_type=JSON),
-    # Methods and paths.
+    # Methods, paths and heads.
+    Case(
+        "`Upgrade: h2c`",
+        400,
+        200,
+        "Java's and other clients offer it with every request",
+        headers={"Connection": "Upgrade", "Upgrade": "h2c"},
+        **good(JSON),
+    ),
     Case("a query", 200, 200, path="/invocations?a=1", **good(JSON)),
     Case("a slash at the end", 307, 404, "one path", path="/invocations/", **good(JSON)),
     Case("GET /invocations", 405, 405, method="GET"),
@@ -154,7 +172,8 @@ CASES: Final = (
 
 def send(case: Case, to: Running) -> requests.Response:
     body = case.body.encode() if isinstance(case.body, str) else case.body
-    headers = {"Content-Type": case.content_type} if case.content_type else {}
+    kind = {"Content-Type": case.content_type} if case.content_type else {}
+    headers = {**kind, **case.headers}
     url = f"{to.url}{case.path}"
     return requests.request(
         case.method, url, data=body, headers=headers, timeout=60, allow_redirects=False
