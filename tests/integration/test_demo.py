@@ -121,7 +121,7 @@ def assert_predicted(output: str, checkout: Path) -> None:
     assert "What to do next" in output
     done = re.findall(r"^✓ (\d)/4  .* \d+ s$", output, re.MULTILINE)
     assert done == ["1", "2", "3", "4"]
-    assert re.search(r"^AUC .* \(\d\.\d+ to \d\.\d+\) .*$", output, re.MULTILINE)
+    assert re.search(r"^ ?AUC .* \(\d\.\d+ to \d\.\d+\) .*$", output, re.MULTILINE)
     assert f"models:/diabetes/{version.version} is" in output
     # A terminal of 80 columns and 40 lines, with a line for the command and one for the prompt.
     assert max(map(len, output.splitlines())) <= 80

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -14,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from tests import services
 from tests.records import record
 from tests.serving.running import JSON, OFFER, Running, answers, post, raw, resident_kib
 
@@ -319,13 +319,8 @@ def test_a_head_with_an_offer_has_its_bounds(server: Running) -> None:
 @pytest.fixture(scope="session")
 def java() -> str:
     """Java with its compiler, which runs a source file."""
-    found = shutil.which("java")
-    if found is None or shutil.which("javac") is None:
-        told = "no javac; to run these tests: apt-get install openjdk-17-jdk-headless"
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
-    return found
+    services.need("java", "javac")
+    return str(shutil.which("java"))
 
 
 @own_lines
