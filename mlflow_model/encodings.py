@@ -1,12 +1,13 @@
 """Which columns of a Parquet file fastparquet reads as other numbers, without an error.
 
 Found by reading what pyarrow, pandas and arrow-rs write, in every type, encoding and page version
-that holds a number, with fastparquet 2026.9.0:
+that holds a number, with fastparquet 2026.9.0 (see findings/fastparquet-silent-misreads.sh):
 
 - DELTA_BINARY_PACKED: INT64 in version 2 pages, and any difference of 29 bits or more.
 - RLE as the encoding of booleans, in version 1 pages.
 - Whole numbers and booleans with a null that has a version 2 page to itself: all rows become null.
-- A pandas category in version 2 pages, or with about as many categories as its code has numbers.
+- 32 bits that pandas' metadata calls Int64, with DELTA_BINARY_PACKED in version 2 pages.
+- A pandas category in version 2 pages, or in several row groups whose dictionaries differ.
 
 The first two are refused: a footer does not say which version its pages have (pyarrow's says 1 of
 both). The others are read rightly into another type than fastparquet's own choice.

@@ -174,11 +174,16 @@ def test_differences_that_may_be_large_are_refused(
 def test_a_category_of_pandas_is_read_as_what_it_stands_for(
     kind: str, nulls: str, page: str
 ) -> None:
-    for rows in (1, 9, 130, 1000):
+    for rows, row_group_size in itertools.product((1, 9, 130, 1000), (7, None)):
         values = numbers(kind, rows, nulls)
         frame = pd.DataFrame({"x": pd.Series(values, dtype="category")})
         file = io.BytesIO()
-        pq.write_table(pa.Table.from_pandas(frame), file, data_page_version=page)
+        pq.write_table(
+            pa.Table.from_pandas(frame),
+            file,
+            data_page_version=page,
+            row_group_size=row_group_size,
+        )
         assert read(file.getvalue()) == values
 
 

@@ -20,10 +20,13 @@ from tests.conftest import QUICK
 from training import __main__ as training_command
 from training import promote, registry, report
 from training.__main__ import main
+from training.champion import Champion, find_champion
+from training.command import parse
+from training.dataset import read
 from training.evaluate import evaluate
 from training.evaluation import Evaluation
 from training.fit import fit
-from training.options import XGBOOST
+from training.options import XGBOOST, Options
 
 pytestmark = pytest.mark.usefixtures("one_picture")
 
@@ -140,19 +143,40 @@ def test_a_run_that_is_only_deleted_is_compared_with(
     assert NOTHING not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("given", [None, ""], ids=["None", "empty"])
 def test_a_champion_that_was_registered_without_a_run_cannot_be_compared_with(
-    client: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str], given: str | None
+    client: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client.create_registered_model("diabetes")
-    client.create_model_version("diabetes", "file:///none", run_id=given)
-    client.set_registered_model_alias("diabetes", "champion", "1")
+    crown(client, None)
     assert main(QUICK) == 0
     assert aliases(client) == {"champion": "1", "challenger": "2"}
     first, *_, last = capsys.readouterr().out.splitlines()
     why = f"{NOTHING}: it was registered without a run"
     assert first.startswith(f"models:/diabetes/1 is the champion: {why}. The new version will be")
     assert f"/2 is the challenger: {why}; " in last
+
+
+def crown(client: mlflow.MlflowClient, run: str | None) -> None:
+    """Make a champion of a run's, or of none."""
+    client.create_registered_model("diabetes")
+    client.create_model_version("diabetes", "file:///none", run_id=run)
+    client.set_registered_model_alias("diabetes", "champion", "1")
+
+
+def as_found() -> Champion:
+    options = parse(QUICK, Options, program="train")
+    found = find_champion(read(options.data), options)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("given", [None, ""], ids=["None", "empty"])
+def test_no_run_is_no_run_however_it_is_stored(
+    client: mlflow.MlflowClient, given: str | None
+) -> None:
+    crown(client, given)
+    found = as_found()
+    assert not found.comparable
+    assert found.caveat == f"{NOTHING}: it was registered without a run"
 
 
 @pytest.mark.parametrize(
@@ -164,23 +188,17 @@ def test_a_champion_that_was_registered_without_a_run_cannot_be_compared_with(
     ids=["invalid", "none"],
 )
 def test_a_champion_with_unusable_parameters_cannot_be_compared_with(
-    client: mlflow.MlflowClient,
-    capsys: pytest.CaptureFixture[str],
-    params: dict[str, str],
-    why: str,
+    client: mlflow.MlflowClient, params: dict[str, str], why: str
 ) -> None:
     run = client.create_run("0").info.run_id
     for name, value in params.items():
         client.log_param(run, name, value)
-    client.create_registered_model("diabetes")
-    client.create_model_version("diabetes", "file:///none", run_id=run)
-    client.set_registered_model_alias("diabetes", "champion", "1")
-    assert main(QUICK) == 0
-    first, *_, last = capsys.readouterr().out.splitlines()
-    why = f"{NOTHING}: it has no readable out_of_fold.json, and its run {run} {why}"
-    assert first.startswith(f"models:/diabetes/1 is the champion: {why}. The new version will be")
-    assert f"/2 is the challenger: {why}; " in last
-    assert aliases(client) == {"champion": "1", "challenger": "2"}
+    crown(client, run)
+    found = as_found()
+    assert not found.comparable
+    assert (
+        found.caveat == f"{NOTHING}: it has no readable out_of_fold.json, and its run {run} {why}"
+    )
 
 
 def test_a_server_that_fails_is_not_taken_for_a_run_that_is_gone(

@@ -16,10 +16,12 @@ from tests.conftest import ROOT
 from training import __main__ as training_command
 from training import registry
 from training.__main__ import main
-from training.champion import OUT_OF_FOLD
+from training.champion import OUT_OF_FOLD, Champion, find_champion
+from training.command import parse
+from training.dataset import read
 from training.evaluate import evaluate
 from training.evaluation import Evaluation
-from training.options import DATA
+from training.options import DATA, Options
 
 pytestmark = pytest.mark.usefixtures("one_picture")
 
@@ -27,6 +29,18 @@ QUICK = [
     *("--data", str(ROOT / DATA), "--trees", "30", "--learning-rate", "0.2"),
     *("--folds", "3", "--repeats", "2"),
 ]
+
+
+UNREADABLE = {
+    "gone": None,
+    "cut short": '{"folds": ',
+    "a list": "[]",
+    "of other rows": json.dumps({"folds": {}, "predicted": [[0.5]]}),
+    "not numbers": json.dumps({"folds": {}, "predicted": [["x"] * 768]}),
+    "NaN": json.dumps({"folds": {}, "predicted": [[float("nan")] * 768]}),
+    "no probabilities": json.dumps({"folds": {}, "predicted": [[1.5] * 768]}),
+}
+"""What may be in the place of a run's predictions; the folds are those of the run."""
 
 
 def train(*arguments: str) -> None:
@@ -93,48 +107,64 @@ def test_a_model_of_other_data_is_never_the_champion_unasked(
     assert comparison["difference"] == run.data.metrics["promotion/log_loss_difference"] == 0
 
 
-@pytest.mark.parametrize(
-    ("options", "why"),
-    [
-        (("--seed", "8"), "version 1 was measured with seed 7, not 8"),
-        (("--folds", "4"), "version 1 was measured with folds 2, not 4"),
-        (
-            ("--folds", "3", "--repeats", "2"),
-            "version 1 was measured with folds 2, not 3, and repeats 1, not 2",
-        ),
-    ],
-)
 def test_a_model_of_other_folds_is_never_the_champion_unasked(
-    client_with_champion: mlflow.MlflowClient,
-    capsys: pytest.CaptureFixture[str],
-    options: tuple[str, ...],
-    why: str,
+    client_with_champion: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*conftest.QUICK, "--trees", "30", "--learning-rate", "0.2", *options]) == 0
+    options = ("--trees", "30", "--learning-rate", "0.2", "--folds", "3", "--repeats", "2")
+    assert main([*conftest.QUICK, *options]) == 0
+    why = "version 1 was measured with folds 2, not 3, and repeats 1, not 2"
     run = is_challenger(client_with_champion, why, capsys)
     assert comparison_of(run)["difference"] == run.data.metrics["promotion/log_loss_difference"] < 0
 
 
-UNREADABLE = {
-    "gone": None,
-    "cut short": '{"folds": ',
-    "a list": "[]",
-    "of other rows": json.dumps({"folds": {}, "predicted": [[0.5]]}),
-    "not numbers": json.dumps({"folds": {}, "predicted": [["x"] * 768]}),
-    "NaN": json.dumps({"folds": {}, "predicted": [[float("nan")] * 768]}),
-    "no probabilities": json.dumps({"folds": {}, "predicted": [[1.5] * 768]}),
-}
+def test_a_model_is_not_the_champion_unasked_where_the_champions_predictions_are_unreadable(
+    client_with_champion: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with out_of_fold_for_a_while(run_of(client_with_champion, "1"), UNREADABLE["NaN"]):
+        assert main([*conftest.QUICK, "--trees", "30"]) == 0
+    is_challenger(client_with_champion, f"version 1 has no readable {OUT_OF_FOLD}", capsys)
+
+
+def as_found(*arguments: str) -> Champion:
+    """The champion as a training with these arguments meets it."""
+    options = parse([*conftest.QUICK, *arguments], Options, program="train")
+    found = find_champion(read(options.data), options)
+    assert found is not None
+    return found
+
+
+@pytest.mark.usefixtures("client_with_champion")
+def test_a_champion_of_the_same_data_and_folds_is_compared_as_it_is() -> None:
+    """The control: nothing is held against a new model beforehand."""
+    found = as_found("--trees", "30")
+    assert (found.caveat, found.how) == ("", "logged by its run")
+
+
+@pytest.mark.usefixtures("client_with_champion")
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--seed", "8"), "was measured with seed 7, not 8"),
+        (("--folds", "4"), "was measured with folds 2, not 4"),
+        (("--repeats", "2"), "was measured with repeats 1, not 2"),
+    ],
+)
+def test_a_champion_of_other_folds_is_known_before_anything_is_fitted(
+    options: tuple[str, ...], why: str
+) -> None:
+    found = as_found(*options)
+    assert found.caveat.startswith(f"version 1 {why}, so only its parameters were compared")
+    assert found.logged is None
 
 
 @pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
-def test_a_model_is_not_the_champion_unasked_where_the_champions_predictions_are_unreadable(
-    client_with_champion: mlflow.MlflowClient,
-    capsys: pytest.CaptureFixture[str],
-    content: str | None,
+def test_a_champion_whose_predictions_are_unreadable_is_known_too(
+    client_with_champion: mlflow.MlflowClient, content: str | None
 ) -> None:
     with out_of_fold_for_a_while(run_of(client_with_champion, "1"), content):
-        assert main([*conftest.QUICK, "--trees", "30"]) == 0
-    is_challenger(client_with_champion, f"version 1 has no readable {OUT_OF_FOLD}", capsys)
+        found = as_found()
+    assert found.caveat.startswith(f"version 1 has no readable {OUT_OF_FOLD}, so only")
+    assert found.logged is None
 
 
 def test_a_better_model_of_the_same_data_and_folds_is_the_champion(
