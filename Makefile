@@ -31,7 +31,7 @@ check: .venv/ready lint ## before a commit: lint, and the tests that need no ser
 	python -m pytest -n 2 -m 'not services' $(ARGS)
 
 lint: .venv/ready ## formatting, lint, types, the pipeline's schema
-	shellcheck .ci/run .ci/fresh_machine setup/*.sh
+	shellcheck .ci/run .ci/fresh_machine setup/*.sh findings/*.sh
 	ruff format --check .
 	ruff check .
 	mypy
