@@ -111,7 +111,10 @@ def until(holds: Callable[[], bool], *, timeout_s: float = 60) -> None:
 
 def refusal(model: Path, **settings: str) -> tuple[int, str]:
     supervisor = start(model, process.free_port(), settings)
-    _, said = supervisor.communicate(timeout=60)
+    try:
+        _, said = supervisor.communicate(timeout=60)
+    finally:
+        supervisor.terminate()  # where it serves after all
     return supervisor.returncode, said
 
 
