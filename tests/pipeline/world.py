@@ -1,6 +1,7 @@
 """Azure's side and ours, all real and on this machine, for whole runs of azure-pipelines.yml."""
 
 import secrets
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -114,8 +115,11 @@ def _fill_cache(services: Services) -> None:
     """Save what this machine's uv and mypy have, as if for an earlier lock: it is quicker."""
     asked = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True)
     packages = services.caches / "packages"
-    for source, name in ((Path(asked.stdout.strip()), "uv"), (ROOT / ".mypy_cache", "mypy")):
-        if source.is_dir():
-            tasks.copy(source, packages / name)
+    tasks.copy(Path(asked.stdout.strip()), packages / "uv")
+    for unused in (packages / "uv").glob("sdists-*"):  # of pyspark, which no stage installs
+        shutil.rmtree(unused)
+    if (ROOT / ".mypy_cache").is_dir():
+        # Not linked: mypy's cache is a database, which another mypy would damage.
+        shutil.copytree(ROOT / ".mypy_cache", packages / "mypy")
     tasks.save_cache("packages|Linux|earlier", packages, services.caches)
     subprocess.run(["rm", "-r", str(packages)], check=True)
