@@ -56,7 +56,7 @@ def main(options: Sequence[str]) -> int:
         console.print(shown, soft_wrap=False)
     if outcome := figures.outcome(steps.output()):
         print(outcome)
-    print(f"\nThe answer to {_shown(REQUEST)} (a patient made up; pred 1 is diabetes, 0 is none):")
+    print(f"\nThe answer to {_shown(REQUEST)} (pred 1: diabetes, 0: none):")
     print(answer.replace("[", "[\n  ").replace("]", "\n]"))
     print(_NEXT)
     return 0
