@@ -1,6 +1,7 @@
 """What the demo shows of its steps, and what it keeps for a log."""
 
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -40,10 +41,8 @@ def test_a_step_is_a_line_with_its_time_and_its_output_is_in_the_log(tmp_path: P
     with two.step("second"):
         two.say("a line of ours")
     lines = shown.getvalue().splitlines()
-    assert [line.split() for line in lines] == [
-        ["✓", "1/2", "first", "0", "s"],
-        ["✓", "2/2", "second", "0", "s"],
-    ]
+    assert [line.split()[:3] for line in lines] == [["✓", "1/2", "first"], ["✓", "2/2", "second"]]
+    assert all(re.search(r" \d+ s$", line) for line in lines)
     assert {len(line) for line in lines} == {60}
     kept = "\n== 1/2  first\na tool's output\nand this\n\n== 2/2  second\na line of ours\n"
     assert two.output() == log.read_text(encoding="utf-8") == kept

@@ -1,6 +1,6 @@
 """A stand-in for python:<version>-slim, for machines that reach no image registry.
 
-It is a minimal Debian with this machine's Python in /usr/local, and it belongs to the tests only.
+It is a minimal Debian with this machine's Python, and it belongs to the tests only.
 """
 
 import fcntl
@@ -57,8 +57,23 @@ def _write() -> None:
 
 def _make(root: Path) -> None:
     root.mkdir(mode=0o755)
-    included = f"--include={','.join(LIBRARIES)}"
-    _run("mmdebstrap", "--variant=essential", included, SUITE, str(root))
+    if Path(sys.base_prefix) == Path("/usr"):
+        _make_with_debians_python(root)
+    else:
+        _make_with_this_python(root)
+    _trust(root / CA_BUNDLE.lstrip("/"))
+
+
+def _make_with_debians_python(root: Path) -> None:
+    """Install this release's own Python: a copy of it would miss what it is linked to."""
+    release = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    _debian(root, release, "python3", "python3-pip", "libgomp1")
+    for alias in ("python", "python3", f"python{sysconfig.get_python_version()}"):
+        (root / "usr/local/bin" / alias).symlink_to("/usr/bin/python3")
+
+
+def _make_with_this_python(root: Path) -> None:
+    _debian(root, SUITE, *LIBRARIES)
     python, local = Path(sys.base_prefix), root / "usr/local"
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for folder in ("bin", "lib"):
@@ -71,9 +86,12 @@ def _make(root: Path) -> None:
     (local / "lib" / version / "site-packages").mkdir()
     for alias in ("python", "python3"):
         (local / "bin" / alias).symlink_to(version)
-    _trust(root / CA_BUNDLE.lstrip("/"))
     _run("chroot", str(root), "/sbin/ldconfig")
     _run("chroot", str(root), f"/usr/local/bin/{version}", "-m", "ensurepip", "--default-pip")
+
+
+def _debian(root: Path, release: str, *packages: str) -> None:
+    _run("mmdebstrap", "--variant=essential", f"--include={','.join(packages)}", release, str(root))
 
 
 def _trust(bundle: Path) -> None:
