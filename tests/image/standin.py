@@ -67,7 +67,7 @@ def _make(root: Path) -> None:
 def _make_with_debians_python(root: Path) -> None:
     """Install this release's own Python: a copy of it would miss what it is linked to."""
     release = platform.freedesktop_os_release()["VERSION_CODENAME"]
-    _debian(root, release, "python3", "python3-pip", "libgomp1")
+    _debian(root, release, "python3", "python3-pip", "libgomp1", "libstdc++6")
     for alias in ("python", "python3", f"python{sysconfig.get_python_version()}"):
         (root / "usr/local/bin" / alias).symlink_to("/usr/bin/python3")
 
