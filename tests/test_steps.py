@@ -29,7 +29,7 @@ def steps(log: Path | None, *, terminal: bool = False) -> tuple[Steps, io.String
 
 
 def echo(line: str, log: Path | None) -> None:
-    code = f"import sys; print({line!r}); print('and this', file=sys.stderr)"
+    code = f"import sys; print({line!r}, flush=True); print('and this', file=sys.stderr)"
     process.run([sys.executable, "-c", code], log=log, hint="")
 
 
