@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import sysconfig
 import threading
 import time
 from collections import Counter
@@ -249,7 +250,8 @@ def test_a_mypreprocessing_of_other_bytes_is_refused(built: Built, tmp_path: Pat
         file.write("# other bytes\n")
     changed.chmod(0o644)
     tmp_path.chmod(0o755)
-    place = "/opt/venv/lib/python3.11/site-packages/mypreprocessing/features.py"
+    version = f"python{sysconfig.get_python_version()}"
+    place = f"/opt/venv/lib/{version}/site-packages/mypreprocessing/features.py"
     line = _refused("--volume", f"{changed}:{place}:ro")
     assert "PreprocessingMismatchError" in line
     assert "['features.py']" in line

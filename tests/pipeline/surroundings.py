@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,8 +48,17 @@ def make_repository(folder: Path, changes: dict[str, str] | None = None) -> Path
             shutil.copy(ROOT / name, folder / name)
     for name, text in (changes or {}).items():
         (folder / name).write_text(text, encoding="utf-8")
+    ask_for_this_python(folder / "azure-pipelines.yml")
     commit(folder)
     return folder
+
+
+def ask_for_this_python(file: Path) -> None:
+    """Let a pipeline ask for the Python that the tests run on, which is what this machine has."""
+    asked = re.compile(r'^( +versionSpec: )"3\.\d+"$', re.MULTILINE)
+    text, count = asked.subn(rf'\1"{sysconfig.get_python_version()}"', file.read_text("utf-8"))
+    assert count == 4  # of its jobs
+    file.write_text(text, encoding="utf-8")
 
 
 def commit(folder: Path) -> None:

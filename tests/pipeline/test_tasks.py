@@ -2,6 +2,7 @@
 
 import configparser
 import json
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -131,9 +132,10 @@ def test_a_python_that_the_machine_does_not_have_fails_the_step(run_steps: RunSt
 
 
 def test_the_python_that_was_asked_for_is_first_on_path(run_steps: RunSteps) -> None:
-    use = "{task: UsePythonVersion@0, inputs: {versionSpec: '3.11'}}"
-    run = run_steps(f"[{use}, {{script: command -v python3.11, displayName: A}}]")
-    assert Path(run.step("A").text.splitlines()[-1]).resolve().name == "python3.11"
+    version = sysconfig.get_python_version()
+    use = f"{{task: UsePythonVersion@0, inputs: {{versionSpec: '{version}'}}}}"
+    run = run_steps(f"[{use}, {{script: command -v python{version}, displayName: A}}]")
+    assert Path(run.step("A").text.splitlines()[-1]).resolve().name == f"python{version}"
 
 
 @pytest.mark.parametrize(
