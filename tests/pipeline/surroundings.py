@@ -7,12 +7,12 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import bcrypt
 import requests
 
 from feed import credential, process
@@ -127,9 +127,6 @@ def tags(connection: Registry, repository: str) -> list[str]:
 
 
 def _htpasswd(connection: Registry) -> str:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # passlib's import of crypt
-        from passlib.hash import bcrypt  # noqa: PLC0415 # the one scheme that the registry takes
-
-    hashed = bcrypt.using(rounds=5).hash(connection.password)
-    return f"{connection.username}:{hashed}\n"
+    """Return the user's line; bcrypt is the one scheme that the registry takes."""
+    hashed = bcrypt.hashpw(connection.password.encode(), bcrypt.gensalt(rounds=4))
+    return f"{connection.username}:{hashed.decode()}\n"
