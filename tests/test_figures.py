@@ -83,7 +83,7 @@ def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
     """Probabilities of 0.3 and 0.7, which hold: the truth of the Brier score is 0.21."""
     rng, covered = np.random.default_rng(3), 0
     for seed in range(100):
-        predicted = rng.choice([0.3, 0.7], 150)
+        predicted = rng.choice(np.array([0.3, 0.7]), 150)
         labels = (rng.random(150) < predicted).astype(int)
         interval = bootstrap(labels, predicted[np.newaxis], 0.5, seed=seed)["brier"]
         covered += interval.low <= 0.21 <= interval.high
