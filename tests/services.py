@@ -1,7 +1,8 @@
 """Which tests need a feed, a server, an engine, a browser or Spark: ``make check`` leaves them out.
 
 They have the marker `services`: by a fixture that they use, by their folder, or by hand. A test
-without the marker that connects to a server or runs one of `PROGRAMS` fails.
+without the marker that connects to a server or runs one of `PROGRAMS` fails, as long as no test
+with it was run in the same process: what that one used may connect later, when Python collects it.
 
 Where a program is not installed, the tests that need it are skipped, and in CI they fail.
 """
@@ -26,6 +27,9 @@ PROGRAMS: Final = frozenset(
 
 _used: Final[list[str]] = []
 """The services that this process has used since the list was emptied."""
+
+_served: Final[list[str]] = []
+"""The tests with the marker that this process has run."""
 
 
 def service(event: str, arguments: tuple[Any, ...]) -> str | None:
@@ -83,7 +87,9 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 def _watched(item: pytest.Item) -> Iterator[None]:
     _used.clear()
     result = yield
-    if _used and not item.get_closest_marker("services"):
+    if item.get_closest_marker("services"):
+        _served.append(item.nodeid)
+    elif _used and not _served:
         pytest.fail(f"uses {_used[0]}: give it the marker services")
     return result
 
