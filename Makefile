@@ -28,7 +28,7 @@ test: .venv/ready ## every test, with branch coverage; ARGS=tests/test_fit.py fo
 	$(if $(ARGS),,coverage report --fail-under=90)
 
 check: .venv/ready lint ## before a commit: lint, and the tests that need no server, engine, browser or Spark
-	python -m pytest -n 2 -m 'not services' $(ARGS)
+	python -m pytest -n 2 -m 'not services and not slow' $(ARGS)
 
 lint: .venv/ready ## formatting, lint, types, the pipeline's schema
 	shellcheck .ci/run .ci/fresh_machine setup/*.sh findings/*.sh

@@ -19,6 +19,9 @@ import pytest
 FIXTURES: Final = frozenset({"feed", "own_feed", "engine", "java_home"})
 """Every other fixture that starts a service uses one of these, or its tests have the marker."""
 
+TRAININGS: Final = frozenset({"one_picture", "champion_database"})
+"""Fixtures of tests that train: these get the marker `slow`."""
+
 FOLDERS: Final = ("tests/integration/", "tests/serving/")
 PROGRAMS: Final = frozenset(
     {"chromedriver", "chromium", "docker", "docker-registry", "dockerd", "java", "mmdebstrap"}
@@ -65,11 +68,13 @@ def lack(told: str) -> NoReturn:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the marker to the tests of services."""
+    """Give their markers to the tests of services, and to those that train."""
     for item in items:
         fixtures = FIXTURES.intersection(getattr(item, "fixturenames", ()))
         if fixtures or item.nodeid.startswith(FOLDERS):
             item.add_marker(pytest.mark.services)
+        if TRAININGS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -102,6 +102,7 @@ def has_wheels(python: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
 def test_one_lock_has_wheels_for_every_python_that_we_name(python: str, tmp_path: Path) -> None:
     done = has_wheels(python, tmp_path)

@@ -44,7 +44,9 @@ def test_that_needs_nothing():
 def test_a_test_that_uses_a_service_and_lacks_the_marker_fails(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(TESTS, encoding="utf-8")
     options = ["-rA", "--rootdir=.", "-c", "none.ini", "--basetemp=base", "-p", "tests.services"]
-    (tmp_path / "none.ini").write_text("[pytest]\nmarkers = services\n", encoding="utf-8")
+    (tmp_path / "none.ini").write_text(
+        "[pytest]\nmarkers =\n  services\n  slow\n", encoding="utf-8"
+    )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, "test_it.py"],
         cwd=tmp_path,
