@@ -8,7 +8,7 @@ export MLFLOW_TRACKING_URI ?= sqlite:///mlflow.db
 export MLFLOW_DISABLE_TELEMETRY ?= true
 # Compiled files stay: else every command compiles MLflow anew, which takes longer than what it does.
 unexport PYTHONDONTWRITEBYTECODE
-# What would install somewhere else, or something else: feed/surroundings.py has a reason for each.
+# What would install somewhere else, or something else: mlflow_sealed.surroundings has a reason for each.
 unexport UV_NO_VERIFY_HASHES UV_SYSTEM_PYTHON UV_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_REQUIRE_HASHES
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_PYTHON PIP_BREAK_SYSTEM_PACKAGES
 
@@ -37,28 +37,28 @@ lint: .venv/ready ## formatting, lint, types, the pipeline's schema
 	mypy
 	yamllint --strict azure-pipelines.yml conda.yaml MLproject .yamllint
 	check-jsonschema --builtin-schema vendor.azure-pipelines --data-transform azure-pipelines --regex-variant nonunicode azure-pipelines.yml
-	hadolint mlflow_model/Dockerfile
+	hadolint mlflow_sealed/src/mlflow_sealed/image/Dockerfile
 
 setup: ## install the system packages that the tests need, as root on Debian or Ubuntu
 	@setup/packages.sh
 
 lock: .venv/ready ## resolve the requirements anew where the locks leave room, and write the locks
-	python -m feed lock
+	mlflow-sealed feed lock $(ARGS)
 
 feed: .venv/ready ## serve the local feed until Ctrl-C
-	python -m feed serve
+	mlflow-sealed feed serve
 
-publish: .venv/ready ## build mypreprocessing and publish it to the feed
-	python -m feed publish
+publish: .venv/ready ## build the private packages and publish them to the feed
+	mlflow-sealed feed publish
 
 train: .venv/ready ## mlflow run: train, evaluate, log, register; ARGS='-P trees=300'
-	python -m feed run -- mlflow run . --env-manager uv --experiment-name diabetes $(ARGS)
+	mlflow-sealed feed run -- mlflow run . --env-manager uv --experiment-name diabetes $(ARGS)
 
 tune: .venv/ready ## choose the trees' parameters anew; ARGS='-P trials=200 -P minutes=30'
-	python -m feed run -- mlflow run . -e tune --env-manager uv --experiment-name diabetes $(ARGS)
+	mlflow-sealed feed run -- mlflow run . -e tune --env-manager uv --experiment-name diabetes $(ARGS)
 
 score: .venv/ready ## mlflow run: a table through the champion, on Spark; ARGS='-P input=… -P output=…'
-	python -m feed run -- mlflow run . -e batch_score --env-manager uv --experiment-name diabetes $(ARGS)
+	mlflow-sealed feed run -- mlflow run . -e batch_score --env-manager uv --experiment-name diabetes $(ARGS)
 
 promote: .venv/ready ## make a registered version the champion; VERSION=3
 	python -m training.promote $(VERSION)
@@ -67,7 +67,7 @@ rollback: .venv/ready ## make the version the champion that was before
 	python -m training.promote --back
 
 serve: .venv/ready ## the champion on 127.0.0.1:5000, as the container serves it
-	python -m mlflow_model.serve
+	mlflow-sealed serve
 
 ui: .venv/ready ## the MLflow UI on 127.0.0.1:5001
 	@case "$$MLFLOW_TRACKING_URI" in http*) echo "error: MLFLOW_TRACKING_URI names a server: open its address in a browser" >&2; exit 1;; esac
@@ -78,16 +78,16 @@ report: .venv/ready ## the champion's run as one HTML file, report.html; ARGS=RU
 	python -m training.report $(ARGS)
 
 due: .venv/ready ## has the champion an image of this serving code? REPOSITORY=registry.example.org/diabetes
-	python -m mlflow_model.image due $(REPOSITORY)
+	mlflow-sealed image due $(REPOSITORY)
 
 image: .venv/ready ## the champion as a tested container image, diabetes:latest
-	python -m mlflow_model.image build
+	mlflow-sealed image build
 
 tag: .venv/ready ## name the tested image for a registry, before docker push; REPOSITORY=…
-	python -m mlflow_model.image tag $(REPOSITORY)
+	mlflow-sealed image tag $(REPOSITORY)
 
 record: .venv/ready ## write down at the model's version what was pushed; REPOSITORY=…
-	python -m mlflow_model.image record $(REPOSITORY)
+	mlflow-sealed image record $(REPOSITORY)
 
 bench: .venv/ready ## the image beside MLflow's own, the server beside its peers, batch scoring; 30 minutes
 	python -m benchmarks.image
@@ -101,6 +101,6 @@ clean: ## remove what can be made again: .venv and caches; runs and the local fe
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* coverage.xml junit.xml
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/ready: requirements-uv.txt requirements-dev.txt mypreprocessing/pyproject.toml
+.venv/ready: requirements-uv.txt requirements-dev.txt mypreprocessing/pyproject.toml mlflow_sealed/pyproject.toml
 	@setup/environment.sh
 	@touch $@

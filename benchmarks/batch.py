@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import mlflow
+from mlflow_sealed.feed.lock import ROOT
+from mlflow_sealed.training import log
 
 from benchmarks import batch_report, machine, memory
 from benchmarks.batch_report import Job, Peer, Results, report, tables
-from feed import process
-from feed.lock import ROOT
+from examples.generate import Table, write
 from mlflow_model.model import NAME
-from spark.generate import Table, write
-from training import log
+from mlflow_sealed import process
 from training.dataset import read
 from training.fit import fit
 from training.options import DATA, Options
@@ -62,7 +62,7 @@ def measure(rows: list[int], cores: list[int]) -> Results:
 
     Raises
     ------
-    feed.process.ProcessError
+    mlflow_sealed.process.ProcessError
         If a command fails.
     """
     model, environ = _registered()
@@ -82,14 +82,14 @@ def _peers(model: Path, environ: Mapping[str, str]) -> tuple[Peer, Peer]:
 
 
 def _job(rows: int, cores: int, environ: Mapping[str, str]) -> Job:
-    """Score a table with the command of `spark.batch_score`; the table and the output go."""
+    """Score a table with the command of `mlflow_sealed.batch.job`; the table and the output go."""
     _say(f"{rows:,} rows on {cores} cores")
     source, output = WORK / f"patients-{rows}", WORK / "scored"
     if not source.exists():
         _remove_tables()
         write(Table(rows, PARTITIONS, BAD_SHARE), source)
     command = [
-        *(sys.executable, "-m", "spark.batch_score", "--master", f"local[{cores}]"),
+        *(sys.executable, "-m", "mlflow_sealed.batch.job", "--master", f"local[{cores}]"),
         *("--input", str(source), "--output", str(output), "--model", f"models:/{NAME}/1"),
     ]
     done = memory.measure(
@@ -144,7 +144,7 @@ def made(rows: list[int], cores: list[int]) -> str:
     given = f"--rows {' '.join(map(str, rows))} --cores {' '.join(map(str, cores))}"
     return (
         f"Made on {day} with `python -m benchmarks.batch {given}` on "
-        f"{machine.describe()}. A job is the whole command, `python -m spark.batch_score` with a "
+        f"{machine.describe()}. A job is the whole command, `python -m mlflow_sealed.batch.job` with a "
         "local master, kept to the cores that it is told to use, Java and Python together. It "
         "scores from when Spark is there until the last file is written: the start of the Python "
         "workers, reading, checking, preprocessing, predicting and writing are in it, as the start "

@@ -19,8 +19,8 @@ import pyarrow as pa
 import xgboost
 from pyarrow import dataset
 
+from examples.generate import CHUNK
 from mypreprocessing import FEATURES, preprocess
-from spark.generate import CHUNK
 
 
 def pyfunc(model: Path, table: Path) -> tuple[int, float]:

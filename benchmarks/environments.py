@@ -10,7 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from feed import lock, process, publish
+from mlflow_sealed.feed import lock, publish
+
+from mlflow_sealed import process
 
 FOLDER: Final = lock.ROOT / ".cache" / "peers"
 
@@ -36,7 +38,7 @@ def make(requirements: Path, *, folder: Path = FOLDER) -> Path:
 
     Raises
     ------
-    feed.process.ProcessError
+    mlflow_sealed.process.ProcessError
         If an environment cannot be made.
     """
     made_from = requirements.read_bytes() + platform.python_version().encode()

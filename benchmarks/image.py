@@ -26,14 +26,15 @@ from pathlib import Path
 from typing import Final
 
 import requests
+from mlflow_sealed.feed import credential
+from mlflow_sealed.feed.commands import FAILURES, credential_or_local
+from mlflow_sealed.image import docker, docker_config
+from mlflow_sealed.image.commands import BUILD
+from mlflow_sealed.image.docker_config import ROOT
 
 from benchmarks import machine
 from benchmarks.table import markdown
-from feed import credential, process
-from feed.__main__ import FAILURES, credential_or_local
-from mlflow_model.image import docker, docker_config
-from mlflow_model.image.__main__ import BUILD
-from mlflow_model.image.docker_config import ROOT
+from mlflow_sealed import process
 from tests.image import engine, standin
 
 MIB: Final = 1 << 20

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from feed import process
+from mlflow_sealed import process
 
 SCRIPT: Final = Path(__file__).with_name("post.lua")
 _HEADERS: Final = {"Content-Type": "application/json"}
@@ -39,7 +39,7 @@ def find_wrk() -> str:
 
     Raises
     ------
-    feed.process.ProcessError
+    mlflow_sealed.process.ProcessError
         If it is not installed.
     """
     found = shutil.which("wrk")
@@ -53,7 +53,7 @@ def single_rows(url: str, bodies: Path, *, connections: int, seconds: int) -> Sa
 
     Raises
     ------
-    feed.process.ProcessError
+    mlflow_sealed.process.ProcessError
         If wrk fails, or any request is not answered with success.
     """
     options = ("--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s")
@@ -70,7 +70,7 @@ def parse(output: str) -> Sample:
 
     Raises
     ------
-    feed.process.ProcessError
+    mlflow_sealed.process.ProcessError
         If there is no such line, no request was answered, or one was not answered with success.
 
     Examples
@@ -104,7 +104,7 @@ def large_requests(port: int, path: str, body: bytes, *, rows: int, seconds: flo
 
     Raises
     ------
-    feed.process.ProcessError
+    mlflow_sealed.process.ProcessError
         If a request is not answered with success.
     """
     times_s: list[float] = []
@@ -128,7 +128,7 @@ def post(connection: http.client.HTTPConnection, path: str, body: bytes) -> byte
 
     Raises
     ------
-    feed.process.ProcessError
+    mlflow_sealed.process.ProcessError
         If it is not answered with success.
     """
     try:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import psutil
 
-from feed import process
+from mlflow_sealed import process
 
 DRIVER: Final = "driver Python"
 JVM: Final = "driver JVM"
@@ -41,7 +41,7 @@ def measure(
 
     Raises
     ------
-    feed.process.ProcessError
+    mlflow_sealed.process.ProcessError
         If it fails; the message ends with the last line of the log.
     """
     peak: dict[str, float] = {}

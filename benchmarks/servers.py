@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from feed import credential, process
-from feed.lock import ROOT, SERVING
+from mlflow_sealed.feed import credential
+from mlflow_sealed.feed.lock import ROOT, SERVING
+
+from mlflow_sealed import process
 
 Row = Mapping[str, Any]
 
@@ -101,7 +103,7 @@ class Server:
 
         Raises
         ------
-        feed.process.ProcessError
+        mlflow_sealed.process.ProcessError
             If the answer is none.
         """
         try:
@@ -126,7 +128,7 @@ def _ours() -> list[Server]:
             program=lambda place: (
                 "python",
                 "-m",
-                "mlflow_model.container",
+                "mlflow_sealed.server.run.container",
                 str(place.typed_model),
             ),
             environ=lambda place: {

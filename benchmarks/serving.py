@@ -31,17 +31,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from mlflow.models import infer_signature
+from mlflow_sealed.feed.lock import ROOT
+from mlflow_sealed.training.measure.evaluate import split
 
 from benchmarks import environments, load, machine, picture
 from benchmarks.load import Sample
 from benchmarks.report import report, tables
 from benchmarks.results import CELLS, MANY, ONE, SIXTEEN, Results
 from benchmarks.servers import Place, Row, Server, every
-from feed import process
-from feed.lock import ROOT
 from mlflow_model import save
+from mlflow_sealed import process
 from training.dataset import read
-from training.evaluate import split
 from training.fit import fit, probabilities
 from training.options import DATA, Options
 
@@ -110,7 +110,7 @@ def check(server: Server, port: int, rows: Sequence[Row], expected: npt.ArrayLik
 
     Raises
     ------
-    feed.process.ProcessError
+    mlflow_sealed.process.ProcessError
         If a probability is not the expected one.
     """
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_START_S)) as connection:
@@ -230,7 +230,9 @@ def _train() -> Trained:
     rows = split(data, options)
     classifier = fit(data.records.iloc[rows.training], data.labels[rows.training], options)
     typed, dataframe = WORK / "typed", WORK / "dataframe"
-    save.save_model(typed, booster=classifier.get_booster(), threshold=0.5)
+    save.save_model(
+        typed, booster=classifier.get_booster(), threshold=0.5, model_name=PROJECT.names.model
+    )
     held_out = data.records.iloc[rows.held_out]
     _save_dataframe_model(dataframe, typed / "artifacts", held_out)
     return Trained(

@@ -26,8 +26,8 @@ from typing import Final, NamedTuple
 import fastparquet
 import pandas as pd
 import requests
+from mlflow_sealed.server.protocol.rows import CSV, JSON, PARQUET
 
-from mlflow_model.rows import CSV, JSON, PARQUET
 from tests.serving.running import Running, resident_kib, save_diabetes_model, serving
 from training.dataset import read
 from training.options import DATA

@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import Final
 
 import requests
+from mlflow_sealed.feed import credential, environments, publish
+from mlflow_sealed.feed.access import FAILURES, credential_or_local
+from mlflow_sealed.feed.packages import publish_packages
+from mlflow_sealed.project import Project, read
 from rich.console import Console
 
 from examples import figures
 from examples.steps import Steps
-from feed import credential, environments, process, publish
-from feed.__main__ import FAILURES, credential_or_local, publish_project
+from mlflow_sealed import process
 
 ROOT: Final = Path(__file__).parent.parent
 REQUEST: Final = ROOT / "examples" / "request.json"
 LOG: Final = ROOT / ".cache" / "demo.log"
-MODEL: Final = "models:/diabetes@champion"
 UV: Final = ("--env-manager", "uv")
 
 _NEXT: Final = """
@@ -50,43 +52,48 @@ def main(options: Sequence[str]) -> int:
     if log:
         print(f"The whole path on real data. What the tools print goes to {_shown(log)}.")
     steps = Steps(4, log, console)
-    with credential_or_local(make=True) as found, environments.no_half_made(os.environ):
-        answer = _main_job(found, steps, log, options)
+    ours = read(ROOT)
+    with credential_or_local(ROOT, make=True) as found, environments.no_half_made(os.environ):
+        answer = _main_job(ours, found, steps, log, options)
     if shown := figures.table(steps.output()):
         console.print(shown, soft_wrap=False)
     if outcome := figures.outcome(steps.output()):
         print(outcome)
-    print(f"\nThe answer to {_shown(REQUEST)} (pred 1: diabetes, 0: none):")
+    print(f"\nThe answer to {_shown(REQUEST)} (pred 1: {ours.words.condition}, 0: none):")
     print(answer.replace("[", "[\n  ").replace("]", "\n]"))
     print(_NEXT)
     return 0
 
 
 def _main_job(
-    found: credential.Credential, steps: Steps, log: Path | None, options: Sequence[str]
+    ours: Project,
+    found: credential.Credential,
+    steps: Steps,
+    log: Path | None,
+    options: Sequence[str],
 ) -> str:
     """Publish, train and serve, and return the answer to the example request."""
     environ = credential.environment(found, os.environ)
-    environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    environ.setdefault("MLFLOW_TRACKING_URI", ours.tracking.default)
     hint = f"see its output above, all of it in {_shown(log)}" if log else "see its output above"
-    with steps.step("publish mypreprocessing to the feed"):
+    with steps.step("publish the private packages to the feed"):
         target = publish.find_target(os.environ, found)
-        steps.say(publish_project(ROOT / "mypreprocessing", target))
+        steps.say("\n".join(publish_packages(ours, target)))
     with steps.step("train, measure and register the model (mlflow run)"):
-        run = ("mlflow", "run", ".", *UV, "--experiment-name", "diabetes", *options)
+        run = ("mlflow", "run", ".", *UV, "--experiment-name", ours.names.experiment, *options)
         process.run(run, env=environ, log=log, hint=hint)
     with steps.step("make the environment that serves it (mlflow models prepare-env)"):
-        prepare = ("mlflow", "models", "prepare-env", "-m", MODEL, *UV)
+        prepare = ("mlflow", "models", "prepare-env", "-m", ours.champion, *UV)
         process.run(prepare, env=environ, log=log, hint=hint)
     with steps.step("serve it and ask for a prediction (mlflow models serve)"):
         # A server needs no credential: it lives on after the installation.
-        return _served_answer(credential.removed(environ), log)
+        return _served_answer(ours, credential.removed(environ), log)
 
 
-def _served_answer(environ: dict[str, str], log: Path | None) -> str:
+def _served_answer(ours: Project, environ: dict[str, str], log: Path | None) -> str:
     port = process.free_port()
     address = ("-h", "127.0.0.1", "-p", str(port))
-    serve = ("mlflow", "models", "serve", "-m", MODEL, *UV, *address)
+    serve = ("mlflow", "models", "serve", "-m", ours.champion, *UV, *address)
     with process.background(serve, port=port, timeout_s=120, env=environ, log=log):
         return predict(port)
 

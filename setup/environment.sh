@@ -19,4 +19,5 @@ fi
 "${pip[@]}" install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
 uv=(.venv/bin/uv pip)
 "${uv[@]}" sync --quiet --python .venv/bin/python --require-hashes requirements-dev.txt
-"${uv[@]}" install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable mypreprocessing
+"${uv[@]}" install --quiet --python .venv/bin/python --no-deps --no-build-isolation \
+  --editable mypreprocessing --editable mlflow_sealed

@@ -13,9 +13,11 @@ import mlflow
 import mlflow.artifacts
 import pytest
 import requests
+from mlflow_sealed.feed import credential, publish
+from mlflow_sealed.feed.local import LocalFeed
+from mlflow_sealed.training.show import pictures
 
-from feed import credential, lock, process, publish
-from feed.local import LocalFeed
+from mlflow_sealed import process, project
 from tests import services
 from tests.image import engine as engines
 from tests.scheduling import pytest_xdist_make_scheduler  # noqa: F401 # a hook
@@ -25,11 +27,12 @@ from tests.services import (  # noqa: F401 # hooks
     pytest_runtest_setup,
 )
 from training import __main__ as command
-from training import pictures
 from training.options import DATA
 
-ROOT = lock.ROOT
+ROOT = Path(__file__).parent.parent
+PROJECT = project.read(ROOT)
 PACKAGE = ROOT / "mypreprocessing"
+TOOLKIT = ROOT / "mlflow_sealed"
 CHAMPION = "models:/diabetes@champion"
 QUICK = ["--data", str(ROOT / DATA), "--trees", "5", "--folds", "2", "--repeats", "1"]
 """The options of a training that is there to be logged, not to be good."""
@@ -195,11 +198,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def feed(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Feed]:
-    """A feed with the package published, the way a user publishes it."""
+def toolkit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the toolkit."""
+    return publish.build_wheel(TOOLKIT, tmp_path_factory.mktemp("toolkit"))
+
+
+@pytest.fixture(scope="session")
+def feed(tmp_path_factory: pytest.TempPathFactory, wheel: Path, toolkit: Path) -> Iterator[Feed]:
+    """A feed with both packages published, the way a user publishes them."""
     local = LocalFeed(tmp_path_factory.mktemp("feed") / "home")
     with local.serving(process.free_port()) as index:
-        assert publish.publish(wheel, publish.target_from_credential(index))
+        for each in (wheel, toolkit):
+            assert publish.publish(each, publish.target_from_credential(index))
         yield Feed(local, index)
 
 

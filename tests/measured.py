@@ -2,10 +2,11 @@
 
 from functools import cache
 
+from mlflow_sealed.training.measure.evaluate import evaluate, split
+from mlflow_sealed.training.measure.results import Evaluation
+
 from tests.conftest import ROOT
 from training.dataset import read
-from training.evaluate import evaluate, split
-from training.evaluation import Evaluation
 from training.fit import fit
 from training.options import DATA, Options
 

@@ -10,8 +10,8 @@ from typing import ClassVar
 from weakref import WeakSet
 
 import pytest
+from mlflow_sealed.server.beside import Beside, BusyError, EndedError, Outcome, Template
 
-from mlflow_model.beside import Beside, BusyError, EndedError, Outcome, Template
 from tests.serving.running import lives, until
 
 
@@ -108,7 +108,7 @@ def test_it_answers_in_turn_and_refuses_more_than_may_wait(spawn: Spawn) -> None
 def test_a_process_that_has_done_much_makes_way_for_a_new_one(
     spawn: Spawn, spawned: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlflow_model.beside._RENEWAL_BYTES", 200)
+    monkeypatch.setattr("mlflow_sealed.server.beside._RENEWAL_BYTES", 200)
 
     async def ask() -> list[float]:
         beside = Beside(spawn, most=4)

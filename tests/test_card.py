@@ -7,16 +7,23 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from mlflow.entities import Run, RunData, RunInfo, RunTag
+from mlflow_sealed.feed import lock
+from mlflow_sealed.training.measure.results import (
+    CANDIDATES,
+    MODEL,
+    Evaluation,
+    Group,
+    Interval,
+    Threshold,
+)
+from mlflow_sealed.training.show import card
+from mlflow_sealed.training.show.card import DESCRIPTION, Provenance
+from mlflow_sealed.training.show.pictures.calibration import errors
+from mlflow_sealed.training.show.pictures.decisions import confusion_title, decision_title
 
-from feed import lock
 from mypreprocessing import FEATURES
-from tests.conftest import ROOT
+from tests.conftest import PROJECT, ROOT
 from tests.measured import measured
-from training import card
-from training.card import DESCRIPTION, Provenance
-from training.evaluation import CANDIDATES, MODEL, Evaluation, Group, Interval, Threshold
-from training.pictures.calibration import errors
-from training.pictures.decisions import confusion_title, decision_title
 
 ORIGIN = Provenance(
     run_id="0123456789abcdef0123456789abcdef",
@@ -225,7 +232,7 @@ def test_the_provenance_is_the_runs_and_the_wheel_is_the_one_in_the_lock() -> No
     }
     found = card.provenance(run(tags), "2031-10-17")
     wheel = f"mypreprocessing-{version[1]}-py3-none-any.whl"
-    assert found.wheel_sha256 == lock.locked_sha256(wheel)
+    assert found.wheel_sha256 == lock.locked_sha256(wheel, PROJECT.lock("model"))
     assert found.commit == "c0ffee"
     assert found.requirements > 40
     without = {name: value for name, value in tags.items() if "git" not in name}

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mlflow_sealed.training.measure.comparison import GROUP_MARGIN, MARGIN, compare
+from mlflow_sealed.training.measure.cross_validation import folds
+from mlflow_sealed.training.measure.evaluate import split
+from mlflow_sealed.training.measure.results import MODEL, Evaluation, Floats, Threshold
 from scipy import stats
 
 from tests.conftest import ROOT
-from training.candidates import folds
-from training.comparison import GROUP_MARGIN, MARGIN, compare
 from training.dataset import Dataset, read
-from training.evaluate import split
-from training.evaluation import MODEL, Evaluation, Floats, Threshold
 from training.options import DATA, Options
 
 OPTIONS = Options(folds=5, repeats=3)

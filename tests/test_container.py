@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 import requests
+from mlflow_sealed.flavor import manifest as manifests
+from mlflow_sealed.server.run import supervisor
+from mlflow_sealed.server.run.health import health
 
-from feed import process
-from mlflow_model import container, save
+from mlflow_model import save
+from mlflow_sealed import process
 from tests.conftest import ROOT, untraced
 from tests.package import VERSION
 from tests.records import REQUEST
@@ -28,9 +31,9 @@ from training.options import DATA, Options
 SUPERVISE = """
 import os, sys
 from pathlib import Path
-from mlflow_model import container
-container.MODEL = Path(sys.argv[1])
-sys.exit(container.main([]))
+from mlflow_sealed.server.run import __main__ as entry
+entry.MODEL = Path(sys.argv[1])
+sys.exit(entry.main([]))
 """
 
 
@@ -58,7 +61,7 @@ class Running:
         return set(map(int, text.split()))
 
     def health(self) -> int:
-        command = [sys.executable, "-m", "mlflow_model.container", "health"]
+        command = [sys.executable, "-m", "mlflow_sealed.server.run", "health"]
         ours = {"HOST": "0.0.0.0", "PORT": str(self.port)}  # noqa: S104 # it is asked, not bound
         environ = {**untraced(os.environ), **ours}
         return subprocess.run(command, cwd=ROOT, env=environ, check=False).returncode
@@ -69,7 +72,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = read(ROOT / DATA)
     booster = fit(data.records, data.labels, Options(trees=5)).get_booster()
     path = tmp_path_factory.mktemp("saved") / "model"
-    save.save_model(path, booster=booster, threshold=0.5)
+    save.save_model(path, booster=booster, threshold=0.5, model_name="diabetes")
     return path
 
 
@@ -125,7 +128,7 @@ def test_a_model_that_is_served_stays_as_it_was_logged(
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     with running(model, workers=1) as server:
         assert server.post().status_code == 200
-    container.check_files(model)
+    manifests.check(model)
 
 
 @pytest.mark.services
@@ -175,7 +178,7 @@ def test_a_setting_that_is_none_is_one_line(
     model: Path, settings: dict[str, str], said: str
 ) -> None:
     status, line = refusal(model, **settings)
-    assert status == container.CANNOT_START
+    assert status == supervisor.CANNOT_START
     assert line.startswith(f"error: {said}")
     assert line.count("\n") == 1
 
@@ -190,12 +193,12 @@ def test_a_model_that_was_trained_with_another_package_is_one_line(
     record["mypreprocessing"]["version"] = "1.0.0"
     file.write_text(json.dumps(record), encoding="utf-8")
     status, line = refusal(changed)
-    assert (status, line.count("\n")) == (container.CANNOT_START, 1)
+    assert (status, line.count("\n")) == (supervisor.CANNOT_START, 1)
     assert "files that differ: ['artifacts/training.json']" in line
-    manifest = json.dumps(container.digests(changed))
-    (changed / container.MANIFEST).write_text(manifest, encoding="utf-8")
+    manifest = json.dumps(manifests.digests(changed))
+    (changed / manifests.MANIFEST).write_text(manifest, encoding="utf-8")
     status, line = refusal(changed)
-    assert (status, line.count("\n")) == (container.CANNOT_START, 1)
+    assert (status, line.count("\n")) == (supervisor.CANNOT_START, 1)
     assert f"trained with mypreprocessing 1.0.0, installed is {VERSION}" in line
 
 
@@ -211,9 +214,9 @@ def with_preprocess(model: Path, path: Path, returned: str) -> Path:
         f"    return {returned}\n\n\n"
     )
     file.write_text(text.replace(marked, change + marked, 1), encoding="utf-8")
-    (path / container.MANIFEST).unlink()
-    manifest = json.dumps(container.digests(path))
-    (path / container.MANIFEST).write_text(manifest, encoding="utf-8")
+    (path / manifests.MANIFEST).unlink()
+    manifest = json.dumps(manifests.digests(path))
+    (path / manifests.MANIFEST).write_text(manifest, encoding="utf-8")
     return path
 
 
@@ -234,7 +237,7 @@ def test_a_preprocess_that_returns_other_features_is_one_line_at_the_start(
         "version before\n"
     )
     status, line = refusal(with_preprocess(model, tmp_path / "model", returned))
-    assert (status, line) == (container.CANNOT_START, expected)
+    assert (status, line) == (supervisor.CANNOT_START, expected)
 
 
 @pytest.mark.services
@@ -251,5 +254,5 @@ def test_features_that_turn_wrong_later_are_an_error_and_no_prediction(
 
 @pytest.mark.services
 def test_the_health_check_fails_where_nothing_listens() -> None:
-    assert container.health({"HOST": "127.0.0.1", "PORT": str(process.free_port())}) == 1
-    assert container.health({"HOST": "::", "PORT": str(process.free_port())}) == 1
+    assert health({"HOST": "127.0.0.1", "PORT": str(process.free_port())}) == 1
+    assert health({"HOST": "::", "PORT": str(process.free_port())}) == 1

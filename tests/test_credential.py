@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from feed import credential
-from feed.credential import CredentialError, Index
+from mlflow_sealed.feed import credential
+from mlflow_sealed.feed.credential import CredentialError, Index
 
 URL = "https://me:s3cr%2Ft@feed.example:8443/org/pypi/simple/"
 INDEX = Index("https://feed.example:8443/org/pypi/simple/", "me", "s3cr/t")

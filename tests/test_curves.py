@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mlflow_sealed.training.measure import curves
+from mlflow_sealed.training.measure.results import MODEL, Evaluation
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from tests.measured import measured
-from training import curves
-from training.evaluation import MODEL, Evaluation
 
 
 def one_repeat() -> Evaluation:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow_sealed.batch.job import fetch
+from mlflow_sealed.flavor import manifest as manifests
+from mlflow_sealed.flavor.download import download
+from mlflow_sealed.training.register import versions as registry
 
-from mlflow_model import container
-from mlflow_model.download import download
-from spark.batch_score import fetch
 from tests.conftest import CHAMPION
-from training import registry
 
 
 def stored(client: mlflow.MlflowClient) -> Path:
@@ -47,8 +47,8 @@ def loaded(client_with_champion: mlflow.MlflowClient, bytecode: Path) -> Iterato
 def test_loading_a_model_leaves_bytecode_that_its_manifest_refuses(loaded: Path) -> None:
     """The control: this is what the copy has to be rid of."""
     assert list(loaded.glob("__pycache__/model.*.pyc"))
-    with pytest.raises(container.StartError, match="__pycache__/model"):
-        container.check_files(loaded)
+    with pytest.raises(manifests.StartError, match="__pycache__/model"):
+        manifests.check(loaded)
 
 
 @pytest.mark.parametrize("address", [CHAMPION, "models:/diabetes/1", "{folder}"])
@@ -56,7 +56,7 @@ def test_a_download_has_the_files_that_were_logged(
     loaded: Path, tmp_path: Path, address: str
 ) -> None:
     model = download(address.format(folder=loaded), tmp_path / "model")
-    container.check_files(model)
+    manifests.check(model)
     assert list(loaded.glob("__pycache__/model.*.pyc"))  # the store is as it was
 
 

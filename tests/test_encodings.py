@@ -12,9 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-from mlflow_model import encodings, parquet
-from mlflow_model.refusals import Refusal
+from mlflow_sealed.server.protocol import encodings, parquet
+from mlflow_sealed.server.protocol.refusals import Refusal
 
 DELTA: Final = "DELTA_BINARY_PACKED"
 SPLIT: Final = "BYTE_STREAM_SPLIT"
@@ -241,7 +240,7 @@ def test_without_the_footers_answer_the_numbers_are_wrong(
     def unchecked(file: Any, names: list[str]) -> list[encodings.Column]:
         return [encodings.Column(name, file.dtypes[name], None) for name in names]
 
-    monkeypatch.setattr("mlflow_model.encodings.columns", unchecked)
+    monkeypatch.setattr("mlflow_sealed.server.protocol.encodings.columns", unchecked)
     found = read(write(values, encoding, **how))
     assert found != values.to_pylist()
 

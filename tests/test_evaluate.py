@@ -5,13 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-
-from mypreprocessing import FEATURES, MEASUREMENTS
-from tests.conftest import ROOT
-from training import evaluate
-from training.candidates import PREDICT, out_of_fold
-from training.dataset import DataError, Dataset, read
-from training.evaluation import (
+from mlflow_sealed.training.measure import evaluate
+from mlflow_sealed.training.measure.cross_validation import PREDICT, out_of_fold
+from mlflow_sealed.training.measure.figures import figures
+from mlflow_sealed.training.measure.results import (
     ARTICLE,
     CANDIDATES,
     LOGISTIC_REGRESSION,
@@ -19,7 +16,10 @@ from training.evaluation import (
     Evaluation,
     Interval,
 )
-from training.figures import figures
+
+from mypreprocessing import FEATURES, MEASUREMENTS
+from tests.conftest import ROOT
+from training.dataset import DataError, Dataset, read
 from training.fit import fit
 from training.options import DATA, Options
 

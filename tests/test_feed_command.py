@@ -10,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mlflow_sealed.feed import commands as command
+from mlflow_sealed.feed import publish
+from mlflow_sealed.feed.access import credential_or_local
+from mlflow_sealed.feed.local import LocalFeed
+from mlflow_sealed.feed.packages import publish_packages
 
-from feed import __main__ as command
-from feed import process, publish
-from feed.local import LocalFeed
-from tests.conftest import PACKAGE, ROOT, Feed, clean_environ
+from mlflow_sealed import process
+from tests.conftest import PACKAGE, PROJECT, ROOT, Feed, clean_environ
 from tests.package import VERSION
 from tests.test_publish import changed
 
@@ -26,7 +29,7 @@ def feed_command(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as a process of its own, which takes a second to start."""
     return subprocess.run(
-        [sys.executable, "-m", "feed", *arguments],
+        [sys.executable, "-m", "mlflow_sealed.cli", "feed", *arguments],
         cwd=ROOT,
         env=environ or clean_environ(),
         capture_output=True,
@@ -165,8 +168,8 @@ def test_without_a_credential_or_a_local_feed_every_command_says_what_is_missing
 def test_without_a_credential_a_local_feed_that_is_there_is_used(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with command.credential_or_local(make=True) as found:
-        print(command.publish_project(PACKAGE, publish.target_from_credential(found.feed)))
+    with credential_or_local(ROOT, make=True) as found:
+        print(*publish_packages(PROJECT, publish.target_from_credential(found.feed)))
     assert command.main(["publish"]) == 0
     said = capsys.readouterr()
     assert f"published mypreprocessing-{VERSION}" in said.out

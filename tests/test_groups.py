@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow_sealed.training.measure.subgroups import KINDS, groups, memberships
 
 from tests.conftest import ROOT
 from tests.records import record
 from training.dataset import read
-from training.groups import KINDS, groups, memberships
 from training.options import DATA
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow_sealed.training.register import versions as registry
 
 from tests.conftest import QUICK, ROOT, clean_environ, untraced
 from tests.trainings import At, Trainings, trainings
 from training import __main__ as command
-from training import registry
 
 # Not measured for coverage: what a training does, other tests see too, and it is slower then.
 pytestmark = [pytest.mark.usefixtures("one_picture"), pytest.mark.no_cover]
@@ -72,8 +72,16 @@ def store(champion_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ("at", "left"),
     [
         (At("training.__main__", "evaluate", "before", signal.SIGINT), "FAILED"),
-        (At("training.log", "log_model", "before", signal.SIGTERM), "FAILED"),
-        (At("training.registry", "make_champion", "before", signal.SIGKILL), "RUNNING"),
+        (At("mlflow_sealed.training.log", "log_model", "before", signal.SIGTERM), "FAILED"),
+        (
+            At(
+                "mlflow_sealed.training.register.versions",
+                "make_champion",
+                "before",
+                signal.SIGKILL,
+            ),
+            "RUNNING",
+        ),
     ],
 )
 def test_a_training_that_is_ended_leaves_the_aliases_and_another_clears_away(
@@ -95,8 +103,16 @@ def test_a_training_that_is_ended_leaves_the_aliases_and_another_clears_away(
 @pytest.mark.parametrize(
     ("at", "left"),
     [
-        (At("training.registry", "add", "before", signal.SIGTERM), "FINISHED"),
-        (At("training.registry", "make_champion", "after", signal.SIGKILL), "RUNNING"),
+        (
+            At("mlflow_sealed.training.register.versions", "add", "before", signal.SIGTERM),
+            "FINISHED",
+        ),
+        (
+            At(
+                "mlflow_sealed.training.register.versions", "make_champion", "after", signal.SIGKILL
+            ),
+            "RUNNING",
+        ),
     ],
 )
 def test_a_training_that_has_decided_is_finished(

@@ -6,8 +6,7 @@ import subprocess
 
 import mlflow
 import pytest
-
-from training import liveness
+from mlflow_sealed.training.register import liveness
 
 
 def left(client: mlflow.MlflowClient, tag: str | None) -> bool:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 from mlflow.utils.environment import _PythonEnv
+from mlflow_sealed.feed import lock, publish
+from mlflow_sealed.feed.lock import DEVELOPMENT, ROOT, SERVING, TRAINING, LockError
 
-from feed import lock, publish
-from feed.lock import DEVELOPMENT, ROOT, SERVING, TRAINING, LockError
 from tests.package import VERSION
 from tests.test_publish import changed
 

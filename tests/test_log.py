@@ -5,10 +5,10 @@ import sys
 
 import mlflow
 import pytest
+from mlflow_sealed.training import log
 
 from tests.conftest import QUICK
 from training import __main__ as command
-from training import log
 
 pytestmark = pytest.mark.usefixtures("one_picture")
 

@@ -10,21 +10,23 @@ import mlflow
 import mlflow.artifacts
 import pytest
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+from mlflow_sealed.batch.job import fetch
+from mlflow_sealed.command import parse
+from mlflow_sealed.image import commands as image
+from mlflow_sealed.image import release
+from mlflow_sealed.process import ProcessError
+from mlflow_sealed.training import commands as promote
+from mlflow_sealed.training.measure.evaluate import evaluate
+from mlflow_sealed.training.measure.results import Evaluation
+from mlflow_sealed.training.register import versions as registry
+from mlflow_sealed.training.register.champion import Champion, find_champion
+from mlflow_sealed.training.show import report
 
-from feed import process
-from feed.process import ProcessError
-from mlflow_model.image import __main__ as image
-from mlflow_model.image import release
-from spark.batch_score import fetch
+from mlflow_sealed import process
 from tests.conftest import QUICK
 from training import __main__ as training_command
-from training import promote, registry, report
 from training.__main__ import main
-from training.champion import Champion, find_champion
-from training.command import parse
 from training.dataset import read
-from training.evaluate import evaluate
-from training.evaluation import Evaluation
 from training.fit import fit
 from training.options import XGBOOST, Options
 

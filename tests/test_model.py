@@ -16,17 +16,12 @@ import xgboost
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.pyfunc.model import PythonModelContext
+from mlflow_sealed_pyfunc.booster import Booster, FeatureLayoutError
+from mlflow_sealed_pyfunc.package import PreprocessingMismatchError
 from pydantic import ValidationError
 
 from mlflow_model import model, save
-from mlflow_model.model import (
-    DiabetesModel,
-    FeatureLayoutError,
-    FeatureMismatchError,
-    Prediction,
-    PreprocessingMismatchError,
-    Trees,
-)
+from mlflow_model.model import DiabetesModel, FeatureMismatchError, Prediction
 from mypreprocessing import FEATURES, Patient, preprocess
 from tests.conftest import ROOT
 from tests.package import VERSION
@@ -49,7 +44,7 @@ def classifier(data: Any) -> Any:
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory, classifier: Any) -> Path:
     path = tmp_path_factory.mktemp("saved") / "model"
-    save.save_model(path, booster=classifier.get_booster(), threshold=0.4)
+    save.save_model(path, booster=classifier.get_booster(), threshold=0.4, model_name="diabetes")
     return path
 
 
@@ -118,7 +113,7 @@ def test_one_request_is_one_call_of_the_booster_with_one_thread(
 ) -> None:
     loaded = load(saved)
     calls: list[tuple[int, ...]] = []
-    trees = loaded._trees  # noqa: SLF001 # what is counted
+    trees = loaded._booster  # noqa: SLF001 # what is counted
     right = trees.probabilities
 
     def counted(features: Any) -> Any:
@@ -134,19 +129,19 @@ def test_one_request_is_one_call_of_the_booster_with_one_thread(
 
 
 @pytest.mark.parametrize("rows", [1, 2, 1000, 5000])
-def test_the_trees_answer_what_the_booster_does_to_the_bit(
+def test_the_booster_answer_what_the_booster_does_to_the_bit(
     data: Any, classifier: Any, rows: int
 ) -> None:
     booster = classifier.get_booster()
     features = preprocess(data.records.sample(rows, replace=True, random_state=0))
     assert np.isnan(features).any() or rows < 1000
     np.testing.assert_array_equal(
-        Trees(booster).probabilities(features), booster.inplace_predict(features)
+        Booster(booster).probabilities(features), booster.inplace_predict(features)
     )
 
 
 def test_threads_predict_at_the_same_time(data: Any, classifier: Any) -> None:
-    trees = Trees(classifier.get_booster())
+    trees = Booster(classifier.get_booster())
     features = [preprocess(data.records.iloc[start : start + 100]) for start in range(0, 700, 100)]
     expected = [trees.probabilities(each).tolist() for each in features]
     with ThreadPoolExecutor(max_workers=7) as pool:
@@ -156,7 +151,7 @@ def test_threads_predict_at_the_same_time(data: Any, classifier: Any) -> None:
 
 
 def test_threads_explain_while_others_predict(data: Any, classifier: Any) -> None:
-    trees = Trees(classifier.get_booster())
+    trees = Booster(classifier.get_booster())
     features = [preprocess(data.records.iloc[start : start + 50]) for start in range(0, 200, 50)]
     tasks: list[tuple[Callable[[Any], Any], Any]] = [
         (task, each) for each in features for task in (trees.contributions, trees.probabilities)
@@ -171,7 +166,7 @@ def test_threads_explain_while_others_predict(data: Any, classifier: Any) -> Non
             assert list(pool.map(done, tasks)) == expected
 
 
-ASK: Final = pytest.mark.parametrize("ask", [Trees.probabilities, Trees.contributions])
+ASK: Final = pytest.mark.parametrize("ask", [Booster.probabilities, Booster.contributions])
 ROWS: Final = 5
 NEVER_SHOWN: Final = 187.625
 
@@ -206,10 +201,10 @@ def some_features() -> Any:
 @ASK
 @pytest.mark.parametrize(("change", "said"), LAYOUTS.values(), ids=LAYOUTS)
 def test_features_that_xgboost_would_read_as_others_are_refused(
-    classifier: Any, ask: Callable[[Trees, Any], Any], change: Callable[[Any], Any], said: str
+    classifier: Any, ask: Callable[[Booster, Any], Any], change: Callable[[Any], Any], said: str
 ) -> None:
     with pytest.raises(FeatureLayoutError) as refused:
-        ask(Trees(classifier.get_booster()), change(some_features()))
+        ask(Booster(classifier.get_booster()), change(some_features()))
     assert said in str(refused.value)
     assert "expected an array of float32 in C order, shape (n, 8): mend" in str(refused.value)
     assert "187" not in str(refused.value)
@@ -226,9 +221,9 @@ def test_features_that_xgboost_would_read_as_others_are_refused(
     ],
 )
 def test_other_ways_to_have_the_same_features_are_taken(
-    classifier: Any, ask: Callable[[Trees, Any], Any], change: Callable[[Any], Any]
+    classifier: Any, ask: Callable[[Booster, Any], Any], change: Callable[[Any], Any]
 ) -> None:
-    trees, given = Trees(classifier.get_booster()), change(some_features())
+    trees, given = Booster(classifier.get_booster()), change(some_features())
     expected = ask(trees, np.array(given, dtype=np.float32, order="C"))
     assert np.array_equal(ask(trees, given), expected)
 
@@ -245,12 +240,12 @@ def test_a_preprocess_that_returns_something_else_is_refused_when_the_model_is_l
 
 @ASK
 def test_a_booster_that_refuses_features_says_so(
-    classifier: Any, ask: Callable[[Trees, Any], Any]
+    classifier: Any, ask: Callable[[Booster, Any], Any]
 ) -> None:
     """XGBoost reads no number that lies across the others' bounds."""
     displaced = np.frombuffer(bytes(4 * len(FEATURES) + 1), np.float32, offset=1).reshape(1, -1)
     with pytest.raises(xgboost.core.XGBoostError, match="misalign|Check failed"):
-        ask(Trees(classifier.get_booster()), displaced)
+        ask(Booster(classifier.get_booster()), displaced)
 
 
 def explain(loaded: DiabetesModel, records: pd.DataFrame) -> list[Prediction]:
@@ -298,7 +293,7 @@ def test_nothing_is_explained_unasked(
     saved: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any] | None
 ) -> None:
     loaded = load(saved)
-    monkeypatch.delattr(Trees, "contributions")  # it would cost its time
+    monkeypatch.delattr(Booster, "contributions")  # it would cost its time
     [found] = loaded.predict(PythonModelContext({}, {}), [Patient.model_validate(record())], params)
     assert list(found) == ["model", "pred", "probability"]
 
@@ -383,7 +378,7 @@ def test_another_version_of_the_preprocessing_is_refused(tampered: Path) -> None
 
 
 def test_other_bytes_under_the_same_version_are_refused(tampered: Path) -> None:
-    files = {**model.installed_package()["files"], "features.py": "0" * 64, "gone.py": "0" * 64}
+    files = {**model.trained_with()["files"], "features.py": "0" * 64, "gone.py": "0" * 64}
     change_record(tampered, files=files)
     with pytest.raises(
         PreprocessingMismatchError,
@@ -417,7 +412,7 @@ def test_a_booster_of_other_columns_is_refused(tampered: Path, data: Any, classi
 
 
 def test_the_installed_package_is_described_by_the_bytes_that_run() -> None:
-    package = model.installed_package()
+    package = model.trained_with()
     assert package["version"] == VERSION
     assert sorted(package["files"]) == ["__init__.py", "features.py", "patient.py", "py.typed"]
 

@@ -12,13 +12,13 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from mlflow_sealed.training.measure.results import CANDIDATES, MODEL, Evaluation, Interval
+from mlflow_sealed.training.show.pictures import PICTURES, style
+from mlflow_sealed.training.show.pictures.contributions import order, turning_point
+from mlflow_sealed.training.show.pictures.decisions import useful_range
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from tests.measured import measured
-from training.evaluation import CANDIDATES, MODEL, Evaluation, Interval
-from training.pictures import PICTURES, style
-from training.pictures.contributions import order, turning_point
-from training.pictures.decisions import useful_range
 
 NAMES = list(PICTURES)
 
@@ -244,7 +244,7 @@ def test_an_odd_training_has_its_pictures_too(case: str) -> None:
 
 
 def test_drawing_starts_no_pyplot_and_needs_no_shap() -> None:
-    code = "import sys, training.pictures; print({'matplotlib.pyplot', 'shap'} & set(sys.modules))"
+    code = "import sys, mlflow_sealed.training.show.pictures; print({'matplotlib.pyplot', 'shap'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120
     )

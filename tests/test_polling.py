@@ -4,9 +4,8 @@ import asyncio
 from typing import Final
 
 import pytest
-
-from mlflow_model import polling
-from mlflow_model.polling import BusyPoll
+from mlflow_sealed.server.asgi import polling
+from mlflow_sealed.server.asgi.polling import BusyPoll
 
 MOST: Final = 2.0**-12
 SOON: Final = MOST / 2

@@ -10,17 +10,17 @@ import mlflow
 import mlflow.artifacts
 import pandas as pd
 import pytest
+from mlflow_sealed.command import parse
+from mlflow_sealed.training.measure.evaluate import evaluate
+from mlflow_sealed.training.measure.results import Evaluation
+from mlflow_sealed.training.register import versions as registry
+from mlflow_sealed.training.register.champion import OUT_OF_FOLD, Champion, find_champion
 
 from tests import conftest
 from tests.conftest import ROOT
 from training import __main__ as training_command
-from training import registry
 from training.__main__ import main
-from training.champion import OUT_OF_FOLD, Champion, find_champion
-from training.command import parse
 from training.dataset import read
-from training.evaluate import evaluate
-from training.evaluation import Evaluation
 from training.options import DATA, Options
 
 pytestmark = pytest.mark.usefixtures("one_picture")

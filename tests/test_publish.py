@@ -13,11 +13,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from mlflow_sealed.feed import publish
+from mlflow_sealed.feed.credential import Index
+from mlflow_sealed.feed.local import LocalFeed
+from mlflow_sealed.feed.publish import PublishError, Target
 
-from feed import process, publish
-from feed.credential import Index
-from feed.local import LocalFeed
-from feed.publish import PublishError, Target
+from mlflow_sealed import process
 from tests.conftest import PACKAGE
 from tests.package import VERSION
 
@@ -242,7 +243,7 @@ def test_a_proxy_does_not_hear_of_a_feed_on_this_machine(
     own_feed: Target, wheel: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    publish.check_access(own_feed.index)
+    publish.check_access(own_feed.index, "mypreprocessing")
     assert publish.publish(wheel, own_feed) in {True, False}
 
 

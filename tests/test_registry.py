@@ -7,10 +7,11 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow_sealed.training import commands as promote
+from mlflow_sealed.training.register import versions as registry
+from mlflow_sealed.training.register.interruption import deferred
 
 from tests.conftest import ROOT
-from training import promote, registry
-from training.interruption import deferred
 
 CHAMPION, CHALLENGER = registry.CHAMPION, registry.CHALLENGER
 
@@ -127,7 +128,7 @@ def test_a_server_has_a_lock_for_this_machine(tmp_path: Path) -> None:
 def test_a_signal_waits_for_the_end_of_what_may_not_be_cut() -> None:
     code = """
 import signal
-from training.interruption import deferred
+from mlflow_sealed.training.register.interruption import deferred
 with deferred():
     signal.raise_signal(signal.SIGTERM)
     print("done", flush=True)

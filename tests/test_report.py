@@ -13,10 +13,13 @@ import mlflow
 import mlflow.artifacts
 import pytest
 from mlflow import MlflowClient
+from mlflow_sealed.training import log
+from mlflow_sealed.training.register import versions as registry
+from mlflow_sealed.training.show import pictures, report
+from mlflow_sealed.training.show import publish as show
 
 from mypreprocessing import FEATURES
 from tests.measured import OPTIONS, measured
-from training import log, pictures, registry, report, show
 
 
 @dataclass(frozen=True)

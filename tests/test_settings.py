@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from mlflow_sealed.flavor import manifest as manifests
+from mlflow_sealed.server.run import supervisor
+from mlflow_sealed.server.settings import Settings, StartError
 
-from feed import process
-from mlflow_model import container
-from mlflow_model.container import StartError
-from mlflow_model.settings import Settings
+from mlflow_sealed import process
 from tests.conftest import ROOT, clean_environ
 
 KEY, OTHER = "a-key-of-16-or-more", "another-key-of-16-or-more"
@@ -124,7 +124,7 @@ def test_keys_are_not_in_what_is_printed_of_the_settings() -> None:
 
 
 def test_a_server_with_nonsense_ends_with_one_line_and_its_status(tmp_path: Path) -> None:
-    (tmp_path / container.MANIFEST).write_text("{}", encoding="utf-8")
+    (tmp_path / manifests.MANIFEST).write_text("{}", encoding="utf-8")
     environ = {
         **clean_environ(),
         "PYTHONPATH": str(ROOT),
@@ -132,11 +132,11 @@ def test_a_server_with_nonsense_ends_with_one_line_and_its_status(tmp_path: Path
         "PORT": str(process.free_port()),
         "SCORING_MAX_ROWS": "many",
     }
-    command = [sys.executable, "-m", "mlflow_model.container", str(tmp_path)]
+    command = [sys.executable, "-m", "mlflow_sealed.server.run", str(tmp_path)]
     done = subprocess.run(
         command, env=environ, capture_output=True, text=True, timeout=60, check=False
     )
-    assert done.returncode == container.CANNOT_START
+    assert done.returncode == supervisor.CANNOT_START
     assert done.stderr == (
         "error: SCORING_MAX_ROWS is 'many', expected a whole number from 1 to 10000000\n"
     )

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from examples import figures
 from examples.steps import Steps
-from feed import process
+from mlflow_sealed import process
 
 PRINTED = """
 noise of a tool

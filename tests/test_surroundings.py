@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from feed import process, surroundings
+from mlflow_sealed import process, surroundings
 from tests.conftest import ROOT
 
 SHOW = "import os, sys; print(sorted(os.environ), file=open(sys.argv[1], 'w'))"

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlflow_sealed.training.measure.figures import figures
+from mlflow_sealed.training.measure.threshold import choose
 
-from training.figures import figures
 from training.options import Options
-from training.threshold import choose
 
 LABELS = np.array([0, 0, 0, 1, 0, 1, 1, 0, 1, 1])
 PREDICTED = np.array([0.05, 0.1, 0.2, 0.2505, 0.3, 0.41, 0.5, 0.55, 0.7, 0.9])

@@ -8,8 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import mlflow
 import pytest
-
-from mlflow_model.tracking import find_run
+from mlflow_sealed.tracking import find_run
 
 
 @contextmanager

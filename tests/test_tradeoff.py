@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from mlflow_sealed.training.measure.results import MODEL
+from mlflow_sealed.training.show import threshold_slider as tradeoff
 
 from tests.measured import measured
-from training import tradeoff
-from training.evaluation import MODEL
 
 
 def test_the_chosen_threshold_has_the_figures_of_the_evaluation() -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
+from mlflow_sealed.command import parse
 
 from tests.conftest import ROOT
 from training.__main__ import main
-from training.command import parse
 from training.options import Measuring, Options
 from training.tune import Settings
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+from mlflow_sealed.training.measure.evaluate import evaluate, split
+from mlflow_sealed.training.measure.results import Evaluation
+from mlflow_sealed.training.measure.tripwires import TripwireError, check, check_data
 
 from mypreprocessing import FEATURES, MEASUREMENTS
 from tests.conftest import ROOT
 from training.__main__ import main
 from training.dataset import DataError, Dataset, read
-from training.evaluate import evaluate, split
-from training.evaluation import Evaluation
 from training.fit import fit
 from training.options import DATA, Options
-from training.tripwires import TripwireError, check, check_data
 
 QUICK = Options(trees=40, learning_rate=0.2, repeats=1, folds=5)
 

@@ -7,11 +7,11 @@ import mlflow
 import numpy as np
 import optuna
 import pytest
+from mlflow_sealed.training.measure.evaluate import split
 
 from tests.conftest import ROOT
 from training import tune
 from training.dataset import Dataset, read
-from training.evaluate import split
 from training.options import DATA, Options
 
 QUICK = ["--data", str(ROOT / DATA), "--folds", "2", "--repeats", "1"]

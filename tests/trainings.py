@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from feed.lock import ROOT
+from mlflow_sealed.training.show import pictures
+
+from tests.conftest import ROOT
 from training import __main__ as command
-from training import pictures
 
 LATE: Final = (
     *("git", "mlflow.store.tracking.sqlalchemy_store"),

@@ -5,22 +5,25 @@ from typing import Final
 
 from mlflow import ActiveRun, MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow_sealed.command import be_quiet, parse
+from mlflow_sealed.training import log
+from mlflow_sealed.training.measure.evaluate import evaluate, split, table
+from mlflow_sealed.training.measure.results import Evaluation
+from mlflow_sealed.training.measure.tripwires import TripwireError, check, check_data
+from mlflow_sealed.training.register import decision as promotion
+from mlflow_sealed.training.register import versions as registry
+from mlflow_sealed.training.register.champion import Champion, find_champion, log_out_of_fold
+from mlflow_sealed.training.register.interruption import deferred
+from mlflow_sealed.training.register.liveness import left_running
+from mlflow_sealed.training.register.versions import RegistryError
+from mlflow_sealed.training.show import publish as show
 
-from feed import process
-from mlflow_model.model import NAME
-from training import log, promotion, registry, show
-from training.champion import Champion, find_champion, log_out_of_fold
-from training.command import be_quiet, parse
+from mlflow_sealed import process
 from training.dataset import DataError, read
-from training.evaluate import evaluate, split, table
-from training.evaluation import Evaluation
 from training.fit import fit
 from training.fit_on_spark import SparkFitError, fit_on_spark
-from training.interruption import deferred
-from training.liveness import left_running
 from training.options import SPARK, XGBOOST, Options
-from training.registry import RegistryError
-from training.tripwires import TripwireError, check, check_data
+from training.project import NAME
 
 FIT: Final = {XGBOOST: fit, SPARK: fit_on_spark}
 

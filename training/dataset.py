@@ -14,8 +14,8 @@ import pandas as pd
 from pydantic import ValidationError
 
 from mypreprocessing import FEATURES, MEASUREMENTS, Patient
+from training.project import LABEL
 
-LABEL: Final = "diabetes"
 COLUMNS: Final = (*FEATURES, LABEL)
 
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from mlflow_sealed.batch import environment, session
+from mlflow_sealed.batch.engine import EngineError
+from mlflow_sealed.batch.java import JavaError
+from mlflow_sealed.feed.credential import CredentialError
 from xgboost import XGBClassifier
 
-from feed.credential import CredentialError
 from mlflow_model.save import REQUIREMENTS
 from mypreprocessing import FEATURES, preprocess
-from spark import environment, session
-from spark.engine import EngineError
-from spark.java import JavaError
-from training.dataset import LABEL
 from training.fit import parameters
 from training.options import Options
+from training.project import LABEL, PROJECT
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -67,9 +67,9 @@ def fit_on_spark(
         packed = None
         if not session.is_local(options.master) and options.master != session.GIVEN:
             session.check_reachable(options.master)  # before the packing, which takes a minute
-            packed = environment.packed([REQUIREMENTS, environment.FITTING])
+            packed = environment.packed([REQUIREMENTS, PROJECT.lock("fitting")])
         with session.connected(
-            "diabetes training", options.master, environment=packed, options=_SETTINGS
+            f"{PROJECT.names.model} training", options.master, environment=packed, options=_SETTINGS
         ) as spark:
             return _fit(spark, records, labels, options)
     except (EngineError, JavaError, session.MasterError, CredentialError) as error:

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
+from mlflow_sealed.batch.session import LOCAL
 from pydantic import BaseModel, ConfigDict, Field
 
-from spark.session import LOCAL
+from training.project import PROJECT
 
-DATA: Final = Path("training/data/pima-indians-diabetes.csv")
+DATA: Final = PROJECT.data.file
 
 SENSITIVITY: Final = "sensitivity"
 YOUDEN: Final = "youden"

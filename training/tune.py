@@ -12,18 +12,20 @@ from typing import Any, Final
 import mlflow
 import optuna
 from mlflow.exceptions import MlflowException
+from mlflow_sealed.command import be_quiet, parse
+from mlflow_sealed.training import log
+from mlflow_sealed.training.measure.cross_validation import out_of_fold
+from mlflow_sealed.training.measure.evaluate import split
+from mlflow_sealed.training.measure.figures import figures
+from mlflow_sealed.training.measure.results import MODEL, Split
+from mlflow_sealed.training.register import liveness
 from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
 from pydantic import Field
 
-from feed import process
-from training import liveness, log
-from training.candidates import out_of_fold
-from training.command import be_quiet, parse
+from mlflow_sealed import process
 from training.dataset import DataError, Dataset, read
-from training.evaluate import split
-from training.evaluation import MODEL, Split
-from training.figures import figures
 from training.options import Measuring, Options
+from training.project import NAME
 
 SPACE: Final[dict[str, IntDistribution | FloatDistribution]] = {
     "trees": IntDistribution(25, 100, step=5),
@@ -104,7 +106,7 @@ def study_name(data: Dataset, settings: Settings) -> str:
         "space": {name: json.loads(distribution_to_json(each)) for name, each in SPACE.items()},
     }
     text = json.dumps(problem, sort_keys=True)
-    return f"diabetes-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return f"{NAME}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def rounded(parameters: dict[str, Any]) -> dict[str, float]:

@@ -14,11 +14,12 @@ from typing import Any, Final
 
 import pytest
 import requests
+from mlflow_sealed.feed import credential, publish
+from mlflow_sealed.feed.local import LocalFeed
+from mlflow_sealed.image import docker, docker_config
 
-from feed import credential, process, publish
-from feed.local import LocalFeed
-from mlflow_model.image import docker, docker_config
-from tests.conftest import ROOT, Feed, Trained, clean_environ, train
+from mlflow_sealed import process
+from tests.conftest import PROJECT, ROOT, Feed, Trained, clean_environ, train
 from tests.image.secrets_search import Watch
 from training.options import DATA
 
@@ -102,13 +103,14 @@ def token() -> str:
 
 @pytest.fixture(scope="session")
 def planted(
-    tmp_path_factory: pytest.TempPathFactory, token: str, wheel: Path
+    tmp_path_factory: pytest.TempPathFactory, token: str, wheel: Path, toolkit: Path
 ) -> Iterator[credential.Index]:
     """A feed with the package whose password is the token."""
     home = tmp_path_factory.mktemp("planted")
     credential.write_secret(token, home / "password")
     with LocalFeed(home).serving(process.free_port()) as index:
-        publish.publish(wheel, publish.target_from_credential(index))
+        for each in (wheel, toolkit):
+            publish.publish(each, publish.target_from_credential(index))
         yield index
 
 
@@ -128,7 +130,10 @@ def build_environ(
         "PIP_EXTRA_INDEX_URL": planted.authenticated_url,
         "BUILDKIT_PROGRESS": "plain",
     }
-    return {**environ, "DOCKER_CONFIG": str(docker_config.make(environ, folder))}
+    return {
+        **environ,
+        "DOCKER_CONFIG": str(docker_config.make(environ, PROJECT.lock("server"), folder)),
+    }
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from feed import process
-from mlflow_model.image import docker
+from mlflow_sealed.image import docker
+
+from mlflow_sealed import process
 from tests.image import standin
 
 HOW = (

@@ -14,10 +14,10 @@ from typing import Any, Final, Self
 
 import pytest
 import requests
+from mlflow_sealed.image import check, context, docker
+from mlflow_sealed.server.run import container as entry
 
-from mlflow_model import container as entry
-from mlflow_model.image import check, context, docker
-from tests.conftest import CHAMPION, ROOT, Server, Trained
+from tests.conftest import CHAMPION, PROJECT, ROOT, Server, Trained
 from tests.image.conftest import Built, Container, running, starting, until
 from tests.package import VERSION
 
@@ -60,7 +60,15 @@ def test_it_serves_without_a_network(built: Built, held_out: dict[str, Any]) -> 
 
 
 def test_its_health_check_passes_and_fails_with_the_server(container: Container) -> None:
-    health = ("exec", container.name, "python", "-S", "-m", "mlflow_model.container", "health")
+    health = (
+        "exec",
+        container.name,
+        "python",
+        "-S",
+        "-m",
+        "mlflow_sealed.server.run.container",
+        "health",
+    )
     docker.ask(*health)
     wrong_port = ("exec", "--env", "PORT=1", *health[1:])
     with pytest.raises(Exception, match="docker exec failed"):
@@ -203,19 +211,19 @@ def test_a_model_whose_files_were_changed_is_refused(
 @pytest.mark.parametrize("name", ["model.py", "MLmodel", "artifacts/training.json"])
 def test_every_file_of_the_model_counts(trained: Trained, tmp_path: Path, name: str) -> None:
     model = _model(trained, tmp_path)
-    entry.check_files(model)
+    manifest.check(model)
     with (model / name).open("a", encoding="utf-8") as file:
         file.write("\n")
-    with pytest.raises(entry.StartError, match=name):
-        entry.check_files(model)
+    with pytest.raises(manifest.ManifestError, match=name):
+        manifest.check(model)
 
 
 def test_a_file_that_was_added_counts_too(trained: Trained, tmp_path: Path) -> None:
     model = _model(trained, tmp_path)
     (model / "__pycache__").mkdir()
     (model / "__pycache__" / "model.cpython-311.pyc").write_bytes(b"")
-    with pytest.raises(entry.StartError, match=r"__pycache__/model\.cpython-311\.pyc"):
-        entry.check_files(model)
+    with pytest.raises(manifest.ManifestError, match=r"__pycache__/model\.cpython-311\.pyc"):
+        manifest.check(model)
 
 
 def test_bytecode_that_was_left_in_the_model_stays_out_of_the_image(
@@ -228,7 +236,7 @@ def test_bytecode_that_was_left_in_the_model_stays_out_of_the_image(
     assert model == folder
     (model / "__pycache__").mkdir()
     (model / "__pycache__" / "model.cpython-311.pyc").write_bytes(b"")
-    context.make(context.Build((), tmp_path / "build", Path()), tmp_path)
+    context.make(context.Build((), tmp_path / "build", Path()), PROJECT.lock("server"), tmp_path)
     made = tmp_path / "model_dir"
     assert (made / "model.py").read_bytes() == (model / "model.py").read_bytes()
     assert not (made / "__pycache__").exists()
@@ -236,9 +244,9 @@ def test_bytecode_that_was_left_in_the_model_stays_out_of_the_image(
 
 def test_a_model_without_a_manifest_is_refused(trained: Trained, tmp_path: Path) -> None:
     model = _model(trained, tmp_path)
-    (model / entry.MANIFEST).unlink()
-    with pytest.raises(entry.StartError, match="no readable manifest"):
-        entry.check_files(model)
+    (model / manifest.MANIFEST).unlink()
+    with pytest.raises(manifest.ManifestError, match="no readable manifest"):
+        manifest.check(model)
 
 
 def test_a_mypreprocessing_of_other_bytes_is_refused(built: Built, tmp_path: Path) -> None:
@@ -286,14 +294,14 @@ def test_cpus_are_those_of_the_quota(tmp_path: Path, files: dict[str, str], expe
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="ascii")
-    assert entry.cpus(tmp_path) == min(expected, len(os.sched_getaffinity(0)))
+    assert settings.cpus(tmp_path) == min(expected, len(os.sched_getaffinity(0)))
 
 
 @pytest.mark.parametrize("text", ["max 100000\n", None])
 def test_without_a_quota_cpus_are_those_of_the_affinity(tmp_path: Path, text: str | None) -> None:
     if text:
         (tmp_path / "cpu.max").write_text(text, encoding="ascii")
-    assert entry.cpus(tmp_path) == len(os.sched_getaffinity(0))
+    assert settings.cpus(tmp_path) == len(os.sched_getaffinity(0))
 
 
 class _Load:

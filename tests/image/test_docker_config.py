@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow_sealed.image import docker_config
+from mlflow_sealed.image.plugin import NAME
 
-from feed import process
-from mlflow_model.image import docker_config
-from mlflow_model.image.plugin import NAME
+from mlflow_sealed import process
 
 LOGIN = {"auths": {"registry.example": {"auth": "bWU6czNjcmV0"}}, "credHelpers": {"a": "b"}}
 
@@ -99,7 +99,7 @@ def test_the_plugin_imports_nothing_from_the_folder_of_the_build(
 
 
 def test_one_line_gives_it_to_a_shell(user: Path) -> None:
-    command = f"{shlex.quote(sys.executable)} -m mlflow_model.image config"
+    command = f"{shlex.quote(sys.executable)} -m mlflow_sealed.image config"
     shown = subprocess.run(
         ["bash", "-c", f"export DOCKER_CONFIG=$({command}) && ls $DOCKER_CONFIG/cli-plugins"],
         cwd=docker_config.ROOT,

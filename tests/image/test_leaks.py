@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow_sealed.image import docker
 
-from mlflow_model.image import docker
 from tests.conftest import CHAMPION, Trained
 from tests.image import standin
 from tests.image.conftest import Built

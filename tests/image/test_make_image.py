@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from cyclonedx.schema import SchemaVersion
+from mlflow_sealed.image import check, docker
 
-from mlflow_model.image import check, docker
 from tests.conftest import ROOT, Trained
 from tests.image.conftest import Built, run
 from tests.package import VERSION
 
-COMMAND = [sys.executable, "-m", "mlflow_model.image", "build"]
+COMMAND = [sys.executable, "-m", "mlflow_sealed.image", "build"]
 
 
 @pytest.fixture(scope="module")

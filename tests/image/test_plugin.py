@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from mlflow_sealed.feed import credential
+from mlflow_sealed.feed.local import LocalFeed
+from mlflow_sealed.image import context, docker
 
-from feed import credential, process
-from feed.local import LocalFeed
-from mlflow_model.image import context, docker
+from mlflow_sealed import process
 from tests.conftest import Trained
 from tests.image import standin
 from tests.image.conftest import Built, run, until

@@ -81,7 +81,7 @@ def test_the_demo_uses_the_feed_of_a_credential_and_without_one_a_feed_of_its_ow
 ) -> None:
     """And it can be repeated: the second time finds what the first has left."""
     without = {**clean_environ(), "MLFLOW_ENV_ROOT": trained.environ["MLFLOW_ENV_ROOT"]}
-    pip_conf = feed.local.write_pip_conf(int(feed.index.url.split(":")[2][:-8]))
+    pip_conf = feed.local.write_pip_conf(ROOT / TEMPLATE, int(feed.index.url.split(":")[2][:-8]))
     status, output = demo(checkout, {**without, "PIP_CONFIG_FILE": str(pip_conf)}, *QUICK)
     pip_conf.unlink()
     assert status == 0, output

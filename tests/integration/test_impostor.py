@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow_sealed.feed import publish
 
-from feed import process, publish
+from mlflow_sealed import process
 from tests.conftest import CHAMPION, ROOT, Trained
 from tests.package import VERSION
 

@@ -12,15 +12,16 @@ import mlflow
 import mlflow.artifacts
 import pytest
 import requests
+from mlflow_sealed.feed import publish
+from mlflow_sealed.training.measure.evaluate import TITLES, split
 
-from feed import process, publish
-from mlflow_model.model import installed_package
+from mlflow_model.model import trained_with
+from mlflow_sealed import process
 from tests import services
 from tests.conftest import CHAMPION, ROOT, Feed, Server, Trained, clean_environ
 from tests.package import VERSION
 from tests.records import REQUEST
 from training.dataset import read
-from training.evaluate import TITLES, split
 from training.fit import fit
 from training.options import DATA, Options
 
@@ -145,7 +146,7 @@ def test_the_model_is_registered_as_the_champion(trained: Trained) -> None:
 def test_the_model_remembers_the_package_and_the_threshold(model: Path, trained: Trained) -> None:
     record = json.loads((model / "artifacts" / "training.json").read_text(encoding="utf-8"))
     threshold = trained.run.data.metrics["threshold"]
-    assert record == {"threshold": threshold, "mypreprocessing": installed_package()}
+    assert record == {"threshold": threshold, "package": trained_with()}
 
 
 def test_the_logged_environment_is_the_lock(model: Path) -> None:
@@ -271,7 +272,9 @@ def test_make_serve_answers_the_curl_line_of_the_readme_and_holds_no_credential(
 
 def assert_serves_without_a_credential(environ: dict[str, str]) -> None:
     """Look into every process of the serving environment."""
-    servers = environs(b"mlflow_model.container\0") + environs(b"mlflow_model.worker\0")
+    servers = environs(b"mlflow_sealed.server.run.container\0") + environs(
+        b"mlflow_sealed.server.run.worker\0"
+    )
     servers = [server for server in servers if b"PORT=5000\0" in server]
     assert len(servers) >= 2, "the supervisor, and a worker"
     for server in servers:

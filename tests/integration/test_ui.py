@@ -13,16 +13,16 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow.entities.model_registry import ModelVersion
+from mlflow_sealed.training.show.pictures import PICTURES
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from feed import process
+from mlflow_sealed import process
 from tests.browser import PATIENCE_S, chromium
 from tests.conftest import ROOT, Trained
 from training import __main__ as training_command
 from training.options import DATA
-from training.pictures import PICTURES
 
 WIDTH = 1400
 WORSE = [

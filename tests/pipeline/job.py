@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from feed.credential import Index
+from mlflow_sealed.feed.credential import Index
+
 from tests.pipeline.expressions import PipelineError
 
 _MACRO: Final = re.compile(r"\$\(([\w.]+)\)")

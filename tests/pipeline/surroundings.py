@@ -14,8 +14,9 @@ from typing import Final
 
 import bcrypt
 import requests
+from mlflow_sealed.feed import credential
 
-from feed import credential, process
+from mlflow_sealed import process
 from tests.conftest import ROOT, untraced
 from tests.pipeline.job import Registry
 

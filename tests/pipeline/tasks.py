@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from feed import credential, publish
+from mlflow_sealed.feed import credential, publish
+
 from tests.pipeline.expressions import PipelineError
 from tests.pipeline.job import Job, Registry
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mlflow_sealed.feed.local import LocalFeed
 
-from feed import process
-from feed.local import LocalFeed
+from mlflow_sealed import process
 from tests.conftest import ROOT
 from tests.image.secrets_search import found
 from tests.package import VERSION

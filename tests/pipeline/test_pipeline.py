@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow_sealed.image import check, docker, release
 
-from mlflow_model.image import check, docker, release
 from tests.image.secrets_search import found, found_below, layers
 from tests.pipeline import definition, tasks
 from tests.pipeline.agent import SKIPPED, SUCCEEDED, Event, Run, StageResult
@@ -162,12 +162,14 @@ def test_the_second_run_publishes_nothing_trains_nothing_new_and_succeeds(
 def test_another_serving_code_makes_an_image_due(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert release.due("diabetes", world.repository) is None
-    assert release.due("diabetes", "elsewhere.example/diabetes") == (
+    assert release.due("diabetes", world.repository, PROJECT.lock("server")) is None
+    assert release.due("diabetes", "elsewhere.example/diabetes", PROJECT.lock("server")) == (
         "models:/diabetes/1 has no image in elsewhere.example/diabetes"
     )
-    monkeypatch.setattr(release, "serving_sha256", lambda: "other")
-    assert str(release.due("diabetes", world.repository)).startswith("the serving code has changed")
+    monkeypatch.setattr(release, "serving_sha256", lambda _: "other")
+    assert str(release.due("diabetes", world.repository, PROJECT.lock("server"))).startswith(
+        "the serving code has changed"
+    )
 
 
 def test_a_pull_request_runs_the_checks_alone(world: World, first: Run) -> None:

@@ -24,7 +24,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = read(ROOT / DATA)
     booster = fit(data.records, data.labels, Options(trees=20)).get_booster()
     path = tmp_path_factory.mktemp("saved") / "model"
-    save.save_model(path, booster=booster, threshold=0.4)
+    save.save_model(path, booster=booster, threshold=0.4, model_name="diabetes")
     return path
 
 

@@ -15,11 +15,12 @@ from typing import Any
 
 import mlflow.pyfunc
 import requests
+from mlflow_sealed.flavor import manifest as manifests
+from mlflow_sealed.server.metrics import LAG_S
 from prometheus_client.parser import text_string_to_metric_families
 
-from feed import process
-from mlflow_model import container, save
-from mlflow_model.metrics import LAG_S
+from mlflow_model import save
+from mlflow_sealed import process
 from tests.conftest import ROOT, clean_environ, untraced
 from tests.serving.slow_model import Task
 from training.dataset import read
@@ -137,7 +138,7 @@ def serving(
     """
     running = Running(0, process.free_port(), folder / "log")
     running.temporary.mkdir()
-    command = (sys.executable, "-m", "mlflow_model.container", str(model))
+    command = (sys.executable, "-m", "mlflow_sealed.server.run", str(model))
     environ = {
         **environment(traced=traced),
         "PYTHONPATH": python_path(folder),
@@ -200,8 +201,8 @@ def save_slow_model(path: Path, *, example_s: float = SLOW_S) -> Path:
         input_example=[Task(seconds=example_s)],
         pip_requirements=[],
     )
-    manifest = json.dumps(container.digests(path))
-    (path / container.MANIFEST).write_text(manifest, encoding="utf-8")
+    manifest = json.dumps(manifests.digests(path))
+    (path / manifests.MANIFEST).write_text(manifest, encoding="utf-8")
     return path
 
 
@@ -209,7 +210,7 @@ def save_diabetes_model(path: Path) -> Path:
     """Save a small model of the project's own."""
     data = read(ROOT / DATA)
     booster = fit(data.records, data.labels, Options(trees=5)).get_booster()
-    save.save_model(path, booster=booster, threshold=0.5)
+    save.save_model(path, booster=booster, threshold=0.5, model_name="diabetes")
     return path
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from mlflow_sealed.flavor import manifest as manifests
+from mlflow_sealed.server.run import supervisor
 
-from feed import process
-from mlflow_model import container
+from mlflow_sealed import process
 from tests.serving.running import (
     Running,
     answer,
@@ -98,7 +99,7 @@ def test_what_was_accepted_is_answered_and_the_rest_refused(
     assert found[0][0] == 200
     assert b'"pid"' in found[0][1]
     assert status(server) == 0
-    assert 1 < time.monotonic() - begin < container.GRACE_S
+    assert 1 < time.monotonic() - begin < supervisor.GRACE_S
     assert not any(map(lives, processes))
     assert list(server.temporary.iterdir()) == []
 
@@ -178,9 +179,9 @@ def test_sigterm_while_the_model_loads_ends_it_at_once(model: Path, tmp_path: Pa
     shutil.copytree(model, hanging)
     with (hanging / "slow_model.py").open("a", encoding="utf-8") as file:
         file.write("time.sleep(600)\n")
-    manifest = json.dumps(container.digests(hanging))
-    (hanging / container.MANIFEST).write_text(manifest, encoding="utf-8")
-    command = [sys.executable, "-m", "mlflow_model.container", str(hanging)]
+    manifest = json.dumps(manifests.digests(hanging))
+    (hanging / manifests.MANIFEST).write_text(manifest, encoding="utf-8")
+    command = [sys.executable, "-m", "mlflow_sealed.server.run", str(hanging)]
     environ = {**environment(), "HOST": "127.0.0.1", "PORT": str(port)}
     with process.background(command, port=port, timeout_s=60, env=environ) as started:
         until(lambda: bool(children(started.pid)))

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import requests
 import yaml
+from mlflow_sealed.flavor import manifest as manifests
+from mlflow_sealed.server.metrics import BUCKETS_S, LAG_S
 
-from mlflow_model import container
-from mlflow_model.metrics import BUCKETS_S, LAG_S
 from tests.package import VERSION
 from tests.serving.running import (
     Running,
@@ -37,7 +37,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     described = yaml.safe_load((path / "MLmodel").read_text(encoding="utf-8"))
     described["metadata"] = {"mypreprocessing": VERSION, "git_commit": "abc", "other": {"a": 1}}
     (path / "MLmodel").write_text(yaml.safe_dump(described), encoding="utf-8")
-    (path / container.MANIFEST).write_text(json.dumps(container.digests(path)), encoding="utf-8")
+    (path / manifests.MANIFEST).write_text(json.dumps(manifests.digests(path)), encoding="utf-8")
     registered = {"model_name": "sleeper", "model_version": 7}
     (path / "registered_model_meta").write_text(yaml.safe_dump(registered), encoding="utf-8")
     return path

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import mlflow.pyfunc
 import pytest
+from mlflow_sealed.flavor import manifest as manifests
+from mlflow_sealed.server.run import supervisor
 
-from feed import process
-from mlflow_model import container
+from mlflow_sealed import process
 from tests.conftest import ROOT, clean_environ
 from tests.serving.running import CSV, PARQUET, Running, predictions, serving
 
@@ -33,8 +34,8 @@ def saved(path: Path, name: str, example: Any) -> Path:
         mlflow.pyfunc.save_model(
             path, python_model=str(MODELS / f"{name}.py"), pip_requirements=["mlflow"], **options
         )
-    manifest = json.dumps(container.digests(path))
-    (path / container.MANIFEST).write_text(manifest, encoding="utf-8")
+    manifest = json.dumps(manifests.digests(path))
+    (path / manifests.MANIFEST).write_text(manifest, encoding="utf-8")
     return path
 
 
@@ -199,14 +200,14 @@ def test_a_model_that_cannot_be_served_is_refused_at_the_start(
 ) -> None:
     model = saved(tmp_path / "model", name, example)
     done = subprocess.run(
-        [sys.executable, "-m", "mlflow_model.container", str(model)],
+        [sys.executable, "-m", "mlflow_sealed.server.run", str(model)],
         env={**clean_environ(), "PYTHONPATH": str(ROOT), "HOST": "127.0.0.1", "PORT": port()},
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (container.CANNOT_START, "", f"{said}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (supervisor.CANNOT_START, "", f"{said}\n")
 
 
 def port() -> str:

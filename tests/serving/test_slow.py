@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import requests
+from mlflow_sealed.server.asgi.application import SMALL_BYTES
 
-from mlflow_model.server import SMALL_BYTES
 from tests.serving.running import Running, lives, save_slow_model, serving, task, until
 
 SECONDS = 2

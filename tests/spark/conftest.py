@@ -12,14 +12,14 @@ from subprocess import Popen
 
 import mlflow
 import pytest
+from mlflow_sealed.batch import engine, java, plan, score, session, storage
+from mlflow_sealed.batch.job import Model, fetch
+from mlflow_sealed.training import log
 
-from feed import process
-from spark import engine, java, plan, score, session, storage
-from spark.batch_score import Model, fetch
-from spark.generate import Table, write
+from examples.generate import Table, write
+from mlflow_sealed import process
 from tests import services
 from tests.conftest import ROOT, clean_environ, untraced
-from training import log
 from training.dataset import read
 from training.fit import fit
 from training.options import DATA, Options
@@ -193,6 +193,7 @@ def expected(
         str(many),
         model=champion.name,
         model_sha256=champion.sha256,
+        features=champion.features,
         parts=MANY.partitions,
     )
     assert len(job.parts) == MANY.partitions

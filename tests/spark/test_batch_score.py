@@ -17,13 +17,14 @@ import mlflow
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mlflow_sealed.batch import plan
+from mlflow_sealed.batch.commands import main
+from mlflow_sealed.batch.job import Model, ScoringError, check_share
 from packaging.requirements import Requirement
 
 import mypreprocessing
-from feed import process
+from mlflow_sealed import process
 from mypreprocessing import FEATURES
-from spark import plan
-from spark.batch_score import Model, ScoringError, check_share, main
 from tests.conftest import ROOT
 from tests.records import record
 from tests.serving.running import serving
@@ -134,7 +135,7 @@ def test_a_job_that_was_killed_is_finished_without_a_row_twice(
     output = user.folder / "killed"
     arguments = command(many, output, "--partitions", str(MANY.partitions))
     child = subprocess.Popen(
-        [sys.executable, "-m", "spark.batch_score", *arguments],
+        [sys.executable, "-m", "mlflow_sealed.batch.job", *arguments],
         env=user.environ,
         cwd=user.folder,
         stdout=subprocess.DEVNULL,
@@ -186,9 +187,9 @@ def test_an_output_of_another_job_is_one_line(
     output.mkdir()
     (output / plan.PLAN).write_bytes(
         plan.as_json(
-            plan.make(str(many), model="models:/diabetes/7", model_sha256="0" * 64).model_dump(
-                mode="json"
-            )
+            plan.make(
+                str(many), model="models:/diabetes/7", model_sha256="0" * 64, features=FEATURES
+            ).model_dump(mode="json")
         )
     )
     assert main(command(patients, output)) == 1
@@ -292,7 +293,11 @@ def test_an_option_that_is_none_is_one_line(
 
 @pytest.mark.parametrize(
     ("module", "does"),
-    [("spark.batch_score", False), ("training.__main__", False), ("feed.publish", True)],
+    [
+        ("mlflow_sealed.batch.job", False),
+        ("training.__main__", False),
+        ("mlflow_sealed.feed.publish", True),
+    ],
 )
 def test_the_commands_need_no_tool_of_development(module: str, *, does: bool) -> None:
     """The training environment has none. What publishes shows that one would be seen."""

@@ -12,12 +12,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from mlflow_sealed.batch import environment, plan, session
+from mlflow_sealed.batch.commands import main
+from mlflow_sealed.batch.job import Model
+from mlflow_sealed.feed import credential
 
 import mypreprocessing
-from feed import credential
-from spark import environment, plan, session
-from spark.batch_score import Model, main
-from tests.conftest import ROOT, Feed
+from tests.conftest import PROJECT, ROOT, Feed
 from tests.spark.conftest import MANY, Cluster, Registry, contents
 
 
@@ -33,7 +34,7 @@ def credentials(feed: Feed, user: Registry, monkeypatch: pytest.MonkeyPatch) -> 
 def test_executors_run_with_the_package_of_the_feed(
     cluster: Cluster, champion: Model, credentials: Feed, wheel: Path
 ) -> None:
-    packed = environment.packed([champion.folder / "requirements.txt", environment.EXECUTORS])
+    packed = environment.packed([champion.folder / "requirements.txt", PROJECT.lock("executors")])
 
     def tell(batches: Any) -> Any:  # is sent as it stands, with the names of what it imports
         record = [each for each in metadata.files("mypreprocessing") or [] if each.name == "RECORD"]
@@ -76,7 +77,7 @@ def wheel_hashes(wheel: Path) -> set[str]:
 def test_a_packed_environment_has_no_credential_and_no_address(
     champion: Model, credentials: Feed
 ) -> None:
-    packed = environment.packed([champion.folder / "requirements.txt", environment.EXECUTORS])
+    packed = environment.packed([champion.folder / "requirements.txt", PROJECT.lock("executors")])
     secrets = [
         credentials.index.password.encode(),
         credentials.index.url.encode(),

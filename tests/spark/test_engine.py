@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow_sealed.batch import engine
+from mlflow_sealed.batch.engine import EngineError
+from mlflow_sealed.feed import lock
 
-from feed import lock
-from spark import engine
-from spark.engine import EngineError
 from tests.spark.conftest import Registry
 
 
@@ -32,7 +32,7 @@ def home(folder: Path, version: str) -> Path:
 
 
 def test_the_version_is_the_locked_one() -> None:
-    assert engine.version() in (lock.ROOT / "spark" / "requirements.in").read_text(encoding="utf-8")
+    assert engine.version() in engine.LOCK.with_suffix(".in").read_text(encoding="utf-8")
 
 
 def test_it_is_installed_once_beside_the_environments_of_mlflow(

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import xgboost
 from mlflow.artifacts import download_artifacts
+from mlflow_sealed.training.measure.evaluate import split
 
 from mypreprocessing import FEATURES
 from tests.conftest import ROOT, Feed
 from tests.spark.conftest import Cluster
 from training.__main__ import main
 from training.dataset import read
-from training.evaluate import split
 from training.fit_on_spark import SparkFitError, fit_on_spark
 from training.options import DATA, Options
 

@@ -10,9 +10,9 @@ import pytest
 from pyarrow import parquet
 from pydantic import ValidationError
 
+from examples import generate
+from examples.generate import CHUNK, ID, SCHEMA, Table, chunks, faults, main
 from mypreprocessing import FEATURES, MEASUREMENTS, Patient, preprocess
-from spark import generate
-from spark.generate import CHUNK, ID, SCHEMA, Table, chunks, faults, main
 from tests.conftest import ROOT
 from training.dataset import read
 from training.options import DATA

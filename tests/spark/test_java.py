@@ -5,9 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-from spark import java
-from spark.java import JavaError
+from mlflow_sealed.batch import java
+from mlflow_sealed.batch.java import JavaError
 
 pytestmark = pytest.mark.services
 

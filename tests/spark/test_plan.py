@@ -7,10 +7,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mlflow_sealed.batch import plan
+from mlflow_sealed.batch.plan import InputError, Plan, Record, Slice
 
 from mypreprocessing import FEATURES
-from spark import plan
-from spark.plan import InputError, Plan, Record, Slice
 from tests.records import record
 
 

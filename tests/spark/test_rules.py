@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mlflow_sealed.batch import rules
+from mlflow_sealed.batch.rules import Rule, RuleError, rules_of
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mypreprocessing import FEATURES, Patient, preprocess
-from spark import rules
-from spark.rules import Rule, RuleError, rules_of
 from tests.records import record
 
 SETTINGS = ConfigDict(allow_inf_nan=False)

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from mlflow.pyfunc.model import PythonModelContext
+from mlflow_sealed.batch import plan, score, storage
+from mlflow_sealed.batch.job import Model
+from mlflow_sealed.batch.plan import InputError, Plan, Record
+from mlflow_sealed.batch.storage import Place
 
 from mlflow_model.model import DiabetesModel
 from mypreprocessing import FEATURES, Patient
-from spark import plan, score, storage
-from spark.batch_score import Model
-from spark.plan import InputError, Plan, Record
-from spark.storage import Place
 from tests.records import record
 
 
@@ -35,7 +35,13 @@ def pyfunc(champion: Model) -> DiabetesModel:
 
 
 def planned(source: Path, champion: Model, parts: int = 0) -> Plan:
-    return plan.make(str(source), model=champion.name, model_sha256=champion.sha256, parts=parts)
+    return plan.make(
+        str(source),
+        model=champion.name,
+        model_sha256=champion.sha256,
+        features=FEATURES,
+        parts=parts,
+    )
 
 
 def done(job: Plan, champion: Model, output: Place) -> Record:
@@ -64,7 +70,7 @@ def assert_answered(pyfunc: DiabetesModel, scored: list[dict[str, Any]]) -> None
 def test_every_row_is_scored_or_refused_once(
     patients: Path, champion: Model, output: Place, pyfunc: DiabetesModel
 ) -> None:
-    record = done(planned(patients, champion, parts=4), champion, output)
+    record = done(planned(patients, champion, features=FEATURES, parts=4), champion, output)
     scored, refused = rows(output, plan.SCORED), rows(output, plan.REFUSED)
     assert record.scored == len(scored) == 23_760
     assert record.refused == len({(row["file"], row["row"]) for row in refused}) == 240
@@ -88,7 +94,7 @@ def test_every_row_is_scored_or_refused_once(
 def test_a_part_that_is_done_twice_has_the_same_files(
     patients: Path, champion: Model, output: Place
 ) -> None:
-    job = planned(patients, champion, parts=2)
+    job = planned(patients, champion, features=FEATURES, parts=2)
     first = done(job, champion, output)
     folder = Path(output.path)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -162,7 +168,7 @@ def test_rows_are_numbered_across_row_groups_and_chunks(
     monkeypatch.setattr(score, "CHUNK_ROWS", 4)
     table = [record(age=7 if number in {3, 11, 17} else 30) for number in range(20)]
     pq.write_table(pa.Table.from_pylist(table), tmp_path / "a.parquet", row_group_size=9)
-    done(planned(tmp_path / "a.parquet", champion, parts=2), champion, output)
+    done(planned(tmp_path / "a.parquet", champion, features=FEATURES, parts=2), champion, output)
     assert [row["row"] for row in rows(output, plan.REFUSED)] == [3, 11, 17]
 
 
@@ -197,13 +203,13 @@ def test_parquet_that_was_cut_off_is_an_error(
 def test_a_thousand_rows_do_not_depend_on_how_they_are_divided(
     patients: Path, champion: Model, output: Place, tmp_path: Path
 ) -> None:
-    done(planned(patients, champion, parts=1), champion, output)
+    done(planned(patients, champion, features=FEATURES, parts=1), champion, output)
     whole = pd.DataFrame(rows(output, plan.SCORED)).set_index("id").sort_index()
     other = tmp_path / "other"
     for folder in (plan.SCORED, plan.REFUSED, plan.PARTS):
         (other / folder).mkdir(parents=True)
     place = storage.locate(str(other))
-    done(planned(patients, champion, parts=3), champion, place)
+    done(planned(patients, champion, features=FEATURES, parts=3), champion, place)
     parts = pd.DataFrame(rows(place, plan.SCORED)).set_index("id").sort_index()
     assert len(storage.files(place.at(plan.SCORED), (".parquet",))) == 3
     np.testing.assert_array_equal(whole["probability"], parts["probability"])

@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow_sealed.batch import session
+from mlflow_sealed.batch.session import GIVEN, MasterError
 
-from feed import process
-from spark import session
-from spark.session import GIVEN, MasterError
+from mlflow_sealed import process
 from tests.spark.conftest import Registry
 
 

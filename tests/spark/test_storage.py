@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-
-from spark import storage
-from spark.storage import Place, StorageError, locate
+from mlflow_sealed.batch import storage
+from mlflow_sealed.batch.storage import Place, StorageError, locate
 
 
 def write_half(place: Place) -> None:

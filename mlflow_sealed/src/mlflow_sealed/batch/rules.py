@@ -1,0 +1,236 @@
+"""The rules of a record for many rows at once.
+
+The rules are read from the record's own fields. They accept what is plainly right; every other row
+is shown to the record itself, which accepts or refuses it and gives the reason. So both accept and
+refuse the same rows for the same reasons, and only the few that are refused cost what it costs to
+check them one by one.
+
+It runs in the executors: it imports installed distributions only.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Any, Final, NamedTuple, Union, get_args, get_origin
+
+import annotated_types
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+_PLAIN: Final = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?$"
+_EXACT: Final = 2.0**53  # up to here a double tells every whole number from the next
+_HARMLESS: Final = frozenset(
+    {"allow_inf_nan", "extra", "frozen", "hide_input_in_errors", "json_schema_extra", "title"}
+)
+
+
+class RuleError(TypeError):
+    """A record has a rule that is not understood here; the message names it."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a field accepts.
+
+    Attributes
+    ----------
+    low, high
+        The least and the greatest number, in the field's unit.
+    whole
+        Only whole numbers.
+    nullable
+        Also null.
+    """
+
+    name: str
+    low: float
+    high: float
+    whole: bool
+    nullable: bool
+
+    def accepts(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Return which values are plainly right; NaN stands for null."""
+        found = (values >= self.low) & (values <= self.high)
+        if self.whole:
+            found &= values == np.floor(values)
+        return found | np.isnan(values) if self.nullable else found
+
+
+class Refusal(NamedTuple):
+    """Why a row is refused: no value of it.
+
+    Attributes
+    ----------
+    row
+        Its position among those that were checked.
+    field
+        The column, or None where the row as a whole is wrong.
+    rule
+        What was expected, in pydantic's words.
+    """
+
+    row: int
+    field: str | None
+    rule: str
+
+
+class Checked(NamedTuple):
+    """What became of n rows.
+
+    Attributes
+    ----------
+    records
+        float64, n rows, a column for each rule; NaN is null. Those that are not accepted have no
+        meaning.
+    accepted
+        bool, shape (n,).
+    refusals
+        One for each rule that a row breaks, by row.
+    """
+
+    records: pd.DataFrame
+    accepted: npt.NDArray[np.bool_]
+    refusals: list[Refusal]
+
+
+def rules_of(record: type[BaseModel]) -> tuple[Rule, ...]:
+    """Return the rules of a record's fields, in their order.
+
+    Raises
+    ------
+    RuleError
+        If the record checks anything but the types int and float, null and bounds: that would have
+        to be taught here first.
+
+    Examples
+    --------
+    >>> from pydantic import Field
+    >>> class Row(BaseModel, allow_inf_nan=False):
+    ...     age: int = Field(ge=21, le=120)
+    >>> rules_of(Row)
+    (Rule(name='age', low=21, high=120, whole=True, nullable=False),)
+    """
+    odd = sorted(record.model_config.keys() - _HARMLESS)
+    if odd or record.model_config.get("allow_inf_nan") is not False:
+        raise RuleError(f"{record.__name__}: has settings that are not known here: {odd}")
+    decorators = record.__pydantic_decorators__
+    for kind in ("validators", "field_validators", "root_validators", "model_validators"):
+        if getattr(decorators, kind):
+            raise RuleError(f"{record.__name__}: has {kind}, which are not known here")
+    return tuple(_rule(name, field) for name, field in record.model_fields.items())
+
+
+def check(
+    columns: Mapping[str, pa.Array], rules: tuple[Rule, ...], record: type[BaseModel]
+) -> Checked:
+    """Hold rows to the rules of a record.
+
+    Parameters
+    ----------
+    columns
+        An array for each rule, of one length: integers, floating-point numbers, or text. Null and
+        NaN are null.
+    rules
+        Those of `record`, by `rules_of`.
+    """
+    records, sure = {}, None
+    for rule in rules:
+        values, read = _numbers(columns[rule.name])
+        records[rule.name] = values
+        right = rule.accepts(values) & read
+        sure = right if sure is None else sure & right
+    accepted = np.ones(0, dtype=np.bool_) if sure is None else sure
+    refusals = _one_by_one(columns, records, accepted, record)
+    return Checked(pd.DataFrame(records), accepted, refusals)
+
+
+def is_readable(kind: pa.DataType) -> bool:
+    """Return whether a column of a type can be checked."""
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_null(kind)
+    )
+
+
+def _one_by_one(
+    columns: Mapping[str, pa.Array],
+    records: dict[str, npt.NDArray[np.float64]],
+    accepted: npt.NDArray[np.bool_],
+    record: type[BaseModel],
+) -> list[Refusal]:
+    """Show the rows that are not accepted to the record; write in place what it makes of them."""
+    positions = np.flatnonzero(~accepted)
+    values = {name: columns[name].take(pa.array(positions)).to_pylist() for name in records}
+    refusals = []
+    for index, row in enumerate(positions.tolist()):
+        given = {name: _python(column[index]) for name, column in values.items()}
+        try:
+            checked = record.model_validate(given)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_context=False, include_input=False)
+            refusals += [Refusal(row, str(each["loc"][0]), each["msg"]) for each in details]
+            continue
+        accepted[row] = True
+        for name, column in records.items():
+            value = getattr(checked, name)
+            column[row] = math.nan if value is None else value
+    return refusals
+
+
+def _python(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _numbers(column: pa.Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return a column's numbers, NaN for null, and which of them could be read for sure."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        plain = pc.match_substring_regex(column, _PLAIN)
+        read = pc.fill_null(plain, fill_value=True).to_numpy(zero_copy_only=False)
+        column = pc.if_else(plain, column, pa.scalar(None, column.type))
+    else:
+        read = np.ones(len(column), dtype=np.bool_)
+    numbers = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return np.array(numbers, dtype=np.float64), read  # a copy: Arrow's own cannot be changed
+
+
+def _rule(name: str, field: FieldInfo) -> Rule:
+    kinds = _kinds(field.annotation)
+    nullable, numbers = NoneType in kinds, kinds - {NoneType}
+    if numbers not in ({int}, {float}) or field.validation_alias is not None:
+        raise RuleError(f"{name}: expected a field that is int or float under its own name")
+    low, high = -math.inf, math.inf
+    for each in field.metadata:
+        match each:
+            case annotated_types.Ge(ge=bound):
+                low = max(low, _number(bound))
+            case annotated_types.Gt(gt=bound):
+                low = max(low, math.nextafter(_number(bound), math.inf))
+            case annotated_types.Le(le=bound):
+                high = min(high, _number(bound))
+            case annotated_types.Lt(lt=bound):
+                high = min(high, math.nextafter(_number(bound), -math.inf))
+            case _:
+                raise RuleError(f"{name}: {type(each).__name__} is a rule that is not known here")
+    # Beyond, the record itself is asked: about infinities, and numbers that a double rounds.
+    return Rule(name, max(low, -_EXACT), min(high, _EXACT), numbers == {int}, nullable)
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    return (
+        set(get_args(annotation)) if get_origin(annotation) in {Union, UnionType} else {annotation}
+    )
+
+
+def _number(bound: Any) -> float:
+    if not isinstance(bound, int | float):
+        raise RuleError(f"expected a bound that is a number, got {type(bound).__name__}")
+    return bound

@@ -1,0 +1,33 @@
+"""Publish a project's own packages: each is built, held to the locks, and uploaded."""
+
+import tempfile
+from pathlib import Path
+
+from mlflow_sealed.feed import lock, publish
+from mlflow_sealed.project import Project
+
+
+def publish_package(folder: Path, project: Project, target: publish.Target) -> str:
+    """Build and publish one package whose wheel the locks have, and return what came of it.
+
+    Raises
+    ------
+    mlflow_sealed.feed.lock.LockError
+        If a lock has another wheel.
+    mlflow_sealed.feed.publish.PublishError
+        If the feed does not take it.
+    """
+    with tempfile.TemporaryDirectory() as made:
+        wheel = publish.build_wheel(folder, Path(made))
+        lock.check(wheel, project)
+        uploaded = publish.publish(wheel, target)
+        verb = "published" if uploaded else "already there, the same bytes:"
+        return f"{verb} {wheel.name} sha256 {publish.sha256(wheel)} on {target.index.url}"
+
+
+def publish_packages(project: Project, target: publish.Target) -> list[str]:
+    """Publish every package of a project, and return what came of each."""
+    return [
+        publish_package(project.root / folder, project, target)
+        for folder in project.packages.folders
+    ]

@@ -1,0 +1,1 @@
+"""Save a pyfunc with a locked environment and a manifest, and fetch it as it was saved."""

@@ -1,0 +1,92 @@
+"""Serve the champion on this machine as the container does: the same server, the same locks."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import yaml
+from mlflow.exceptions import MlflowException
+
+from mlflow_sealed import process
+from mlflow_sealed.command import Parser
+from mlflow_sealed.feed import credential
+from mlflow_sealed.feed.access import FAILURES, credential_or_local
+from mlflow_sealed.flavor.download import download
+from mlflow_sealed.project import Project, find
+from mlflow_sealed.tracking import use_default
+
+HOST: Final = "127.0.0.1"
+PORT: Final = "5000"
+ENVIRONMENTS: Final = Path(".cache/serving")
+"""Where a project has the environments of served models, by what they are made from."""
+
+
+@process.command(*FAILURES, MlflowException)
+def main(arguments: Sequence[str]) -> int:
+    """Serve the champion until Ctrl-C or SIGTERM, and return the exit status."""
+    Parser(prog="mlflow-sealed serve", description=__doc__).parse_args(arguments)
+    project = find()
+    use_default(project)
+    with tempfile.TemporaryDirectory() as folder:
+        return serve(download(project.champion, Path(folder)), project, os.environ)
+
+
+def serve(model: Path, project: Project, environ: Mapping[str, str]) -> int:
+    """Serve a model's folder in an environment made from the locks, and return the exit status.
+
+    The server gets no credential. HOST and PORT say where it listens, 127.0.0.1:5000 if not set.
+
+    Raises
+    ------
+    mlflow_sealed.process.ProcessError, mlflow_sealed.feed.credential.CredentialError
+        If the environment cannot be made.
+    """
+    python = environment(model, project)
+    settings = {"HOST": environ.get("HOST") or HOST, "PORT": environ.get("PORT") or PORT}
+    command = (str(python), "-m", "mlflow_sealed.server.run", str(model))
+    return process.status(command, env={**credential.removed(environ), **settings})
+
+
+def environment(model: Path, project: Project) -> Path:
+    """Return the Python of an environment that has what a model and the server need, and no more.
+
+    It is made once: with the feed's credential, every hash checked.
+
+    Raises
+    ------
+    mlflow_sealed.process.ProcessError, mlflow_sealed.feed.credential.CredentialError
+        If it cannot be made; nothing half-made stays.
+    """
+    locks = (model / "requirements.txt", project.lock("server"))
+    trained = yaml.safe_load((model / "python_env.yaml").read_text(encoding="utf-8"))["python"]
+    version = ".".join(trained.split(".")[:2])  # models of before have the patch release too
+    parts = (version.encode(), *(lock.read_bytes() for lock in locks))
+    name = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    folder = project.root / ENVIRONMENTS / name
+    python = folder / "bin" / "python"
+    if (folder / "ready").exists():
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    with credential_or_local(project.root) as found:
+        environ = credential.environment(found, os.environ)
+        hint = "the environment of the model cannot be made; see uv's output above"
+        process.run(("uv", "venv", "--quiet", "--python", version, str(folder)), hint=hint)
+        options = ("--quiet", "--require-hashes", "--python", str(python))
+        process.run(("uv", "pip", "sync", *options, *map(str, locks)), env=environ, hint=hint)
+    _compile(python, project)
+    (folder / "ready").touch()
+    return python
+
+
+def _compile(python: Path, project: Project) -> None:
+    """Let Python keep the bytecode of what a server imports; what is lacking, the server names."""
+    environ = credential.removed(os.environ)
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    modules = (project.names.package, "xgboost")
+    process.captured(
+        [str(python), "-m", "mlflow_sealed.server.run.bytecode", *modules], env=environ
+    )

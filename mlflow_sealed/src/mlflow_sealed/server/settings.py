@@ -1,0 +1,172 @@
+"""The scoring server's settings, each from one environment variable."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+KEY_LENGTH: Final = 16
+"""The fewest characters of an API key."""
+
+
+CGROUP: Final = Path("/sys/fs/cgroup")
+"""Where the kernel says how much processor time this container may use."""
+
+
+class StartError(Exception):
+    """The container cannot serve; the message is one line that says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What one worker may take on, and who may ask.
+
+    Attributes
+    ----------
+    max_body_bytes
+        SCORING_MAX_BODY_BYTES: the largest body of a request; a larger one gets a 413.
+    max_rows
+        SCORING_MAX_ROWS: the most rows in a request; more get a 413.
+    max_requests
+        SCORING_MAX_REQUESTS: the most requests that wait or run beside the event loop of a worker;
+        one more gets a 503.
+    timeout_s
+        MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT, in seconds, as MLflow's own server has it: a request
+        that is not here by then gets a 408, one that is not answered a 504.
+    inline_ms
+        SCORING_INLINE_MS, in milliseconds: a small request is answered in the event loop while the
+        model takes no longer than this for one; 0 has every request answered beside it.
+    busy_poll_us
+        SCORING_BUSY_POLL_US, in microseconds: while requests to a model that is known to be quick
+        follow one another this closely, the event loop does not sleep between them. 0, which is the
+        default where the processor time is rationed (a quota), has it sleep always.
+    metrics
+        SCORING_METRICS: 1 or 0, whether requests are counted for /metrics.
+    api_keys
+        SCORING_API_KEYS (with commas between) and the lines of the file SCORING_API_KEYS_FILE: who
+        sends one of them may use /invocations and /metrics. With none, everybody may.
+    """
+
+    max_body_bytes: int = 4 * 2**20
+    max_rows: int = 10_000
+    max_requests: int = 32
+    timeout_s: int = 60
+    inline_ms: int = 5
+    busy_poll_us: int = 200
+    metrics: bool = True
+    api_keys: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ, *, cgroup: Path = CGROUP) -> "Settings":
+        """Return the settings that the environment asks for, the defaults where it says nothing.
+
+        Raises
+        ------
+        mlflow_sealed.server.settings.StartError
+            If a variable has a value that it cannot have; no message shows a key.
+        """
+
+        def chosen(name: str, default: int, *, least: int = 1, most: int) -> int:
+            found = number(environ, name, least=least, most=most)
+            return default if found is None else found
+
+        return cls(
+            max_body_bytes=chosen("SCORING_MAX_BODY_BYTES", cls.max_body_bytes, most=2**31),
+            max_rows=chosen("SCORING_MAX_ROWS", cls.max_rows, most=10**7),
+            max_requests=chosen("SCORING_MAX_REQUESTS", cls.max_requests, most=10**4),
+            timeout_s=chosen("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", cls.timeout_s, most=3600),
+            inline_ms=chosen("SCORING_INLINE_MS", cls.inline_ms, least=0, most=1000),
+            busy_poll_us=chosen(
+                "SCORING_BUSY_POLL_US",
+                0 if cpu_quota(cgroup) else cls.busy_poll_us,
+                least=0,
+                most=10_000,
+            ),
+            metrics=bool(chosen("SCORING_METRICS", 1, least=0, most=1)),
+            api_keys=_api_keys(environ),
+        )
+
+
+def worker_count(environ: Mapping[str, str]) -> int:
+    """Return MLFLOW_MODELS_WORKERS or, where it is not set, the CPUs at hand.
+
+    Raises
+    ------
+    StartError
+        If the variable is no whole number from 1 to 1024.
+    """
+    return number(environ, "MLFLOW_MODELS_WORKERS", most=1024) or cpus()
+
+
+def number(environ: Mapping[str, str], name: str, *, least: int = 1, most: int) -> int | None:
+    """Return the whole number that a variable has, None where it is not set or empty.
+
+    Raises
+    ------
+    StartError
+        If it is no whole number from `least` to `most`.
+    """
+    text = environ.get(name, "")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise StartError(f"{name} is {text!r}, expected a whole number from {least} to {most}")
+    return int(text)
+
+
+def cpus(cgroup: Path = CGROUP) -> int:
+    """Return how many CPUs this container may use: those of its quota and affinity, at least 1."""
+    allowed = len(os.sched_getaffinity(0))
+    quota = cpu_quota(cgroup)
+    return max(1, min(allowed, math.ceil(quota))) if quota else allowed
+
+
+def cpu_quota(cgroup: Path = CGROUP) -> float | None:
+    """Return how many CPUs' time this container is given, None where it is not rationed."""
+    try:
+        if (version_2 := cgroup / "cpu.max").exists():
+            quota, period = version_2.read_text(encoding="ascii").split()
+        else:
+            quota = (cgroup / "cpu/cpu.cfs_quota_us").read_text(encoding="ascii")
+            period = (cgroup / "cpu/cpu.cfs_period_us").read_text(encoding="ascii")
+    except OSError:
+        return None
+    return None if quota.strip() in {"max", "-1"} else int(quota) / int(period)
+
+
+def address(environ: Mapping[str, str]) -> tuple[str, int]:
+    """Return HOST and PORT, where the server listens; everywhere on 8080 where they are not set."""
+    port = number(environ, "PORT", most=65535) or 8080
+    return environ.get("HOST") or "0.0.0.0", port  # noqa: S104 # a container's own network
+
+
+def _api_keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
+    keys: list[str] = []
+    if (listed := environ.get("SCORING_API_KEYS")) is not None:
+        keys += _checked("SCORING_API_KEYS", listed.split(","))
+    if (path := environ.get("SCORING_API_KEYS_FILE")) is not None:  # empty: nobody meant everybody
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StartError(
+                f"SCORING_API_KEYS_FILE cannot be read ({type(error).__name__}): give the path of "
+                "a text file with one key a line"
+            ) from None
+        keys += _checked("SCORING_API_KEYS_FILE", text.splitlines())
+    return tuple(key.encode() for key in keys)
+
+
+def _checked(name: str, keys: list[str]) -> list[str]:
+    """Return the keys without the space around them; a variable that is set has to give one."""
+    found = [key.strip() for key in keys if key.strip()]
+    if not found:
+        raise StartError(f"{name} is set and has no key: give one, or do not set it")
+    for position, key in enumerate(found, start=1):
+        if len(key) < KEY_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
+            raise StartError(
+                f"{name}: key {position} has {len(key)} characters, expected at least "
+                f"{KEY_LENGTH}, printable ASCII and no space; `openssl rand -hex 24` makes one"
+            )
+    return found

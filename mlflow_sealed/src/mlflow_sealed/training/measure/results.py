@@ -1,0 +1,104 @@
+"""What a training has measured: pictures, card, report and promotion are made of it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from training.dataset import Dataset
+from training.options import Options
+
+Floats = npt.NDArray[np.float64]
+
+MODEL: Final = "model"
+LOGISTIC_REGRESSION: Final = "logistic_regression"
+ARTICLE: Final = "article"
+CANDIDATES: Final = {
+    MODEL: "This model",
+    LOGISTIC_REGRESSION: "Logistic regression",
+    ARTICLE: "The article's model",
+}
+"""What is cross-validated on the same folds, and how it is called where it is shown."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers, ascending: what is trained on and what is held out."""
+
+    training: npt.NDArray[np.intp]
+    held_out: npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with the ends of its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The probability from which a prediction is 1.
+
+    ``rule`` is the value of the option, such as ``youden``; ``reason`` one sentence on what it
+    asks for and what it gives on the out-of-fold predictions.
+    """
+
+    value: float
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """The figures of some of the patients, from the out-of-fold predictions.
+
+    ``kind`` is ``age`` or ``missing``; ``name`` such as ``21 to 30``; a figure that so few rows do
+    not allow is absent. ``small`` says that there are too few rows to conclude anything.
+    """
+
+    kind: str
+    name: str
+    rows: int
+    positive: int
+    small: bool
+    figures: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that was measured of one training.
+
+    Attributes
+    ----------
+    data, split, options, threshold
+        What was trained on, and how.
+    out_of_fold
+        For each of `CANDIDATES`, the probabilities for all rows of the data by models that have
+        not seen them: shape (repeats, n), the same folds for each.
+    held_out
+        The registered model's probabilities for the held-out rows, in their order.
+    cross_validated
+        For each of `CANDIDATES`, each figure of `mlflow_sealed.training.measure.evaluate.TITLES` over the repeats.
+    held_out_figures
+        The registered model's on the held-out rows, with bootstrap intervals.
+    groups
+        By age and by the number of missing measurements.
+    contributions
+        The registered model's SHAP values for the rows of the data, in log-odds: shape
+        (n, features + 1), the last column the base value.
+    """
+
+    data: Dataset
+    split: Split
+    options: Options
+    threshold: Threshold
+    out_of_fold: dict[str, Floats]
+    held_out: Floats
+    cross_validated: dict[str, dict[str, Interval]]
+    held_out_figures: dict[str, Interval]
+    groups: list[Group]
+    contributions: Floats

@@ -1,0 +1,1 @@
+"""The registered model: its versions, its champion, and what may become it."""
