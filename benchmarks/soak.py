@@ -28,7 +28,7 @@ import pandas as pd
 import requests
 from mlflow_sealed.server.protocol.rows import CSV, JSON, PARQUET
 
-from tests.serving.running import Running, resident_kib, save_diabetes_model, serving
+from tests.mlflow_sealed.server.running import Running, resident_kib, save_diabetes_model, serving
 from training.dataset import read
 from training.options import DATA
 

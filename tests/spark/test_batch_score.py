@@ -26,8 +26,8 @@ import mypreprocessing
 from mlflow_sealed import process
 from mypreprocessing import FEATURES
 from tests.conftest import ROOT
+from tests.mlflow_sealed.server.running import serving
 from tests.records import record
-from tests.serving.running import serving
 from tests.spark.conftest import MANY, PATIENTS, Registry, contents
 
 

@@ -14,8 +14,8 @@ import requests
 
 from mypreprocessing import FEATURES, Patient
 from tests.conftest import ROOT, untraced
+from tests.mlflow_sealed.server.running import CSV, JSON, PARQUET, Running
 from tests.records import record
-from tests.serving.running import CSV, JSON, PARQUET, Running
 
 # 413 is what too many rows get; schemathesis does not count it as a refusal by itself.
 CONFIG: Final = """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.running import (
+from tests.mlflow_sealed.server.running import (
     JSON,
     Running,
     answer,

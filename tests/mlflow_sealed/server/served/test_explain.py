@@ -10,9 +10,9 @@ import pytest
 
 from mypreprocessing import FEATURES
 from tests.conftest import ROOT
+from tests.mlflow_sealed.server.running import CSV, JSON, PARQUET, Running
+from tests.mlflow_sealed.server.served.test_formats import ROWS, as_csv, frame
 from tests.records import record
-from tests.serving.running import CSV, JSON, PARQUET, Running
-from tests.serving.test_formats import ROWS, as_csv, frame
 
 ASKED: Final = {"params": {"explain": True}}
 DOCUMENTATION: Final = ROOT / "docs" / "serving.md"

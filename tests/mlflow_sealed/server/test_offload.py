@@ -12,7 +12,7 @@ from weakref import WeakSet
 import pytest
 from mlflow_sealed.server.beside import Beside, BusyError, EndedError, Outcome, Template
 
-from tests.serving.running import lives, until
+from tests.mlflow_sealed.server.running import lives, until
 
 
 def work(kind: str, body: bytes) -> Outcome:

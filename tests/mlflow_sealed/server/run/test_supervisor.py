@@ -21,9 +21,9 @@ from mlflow_sealed.server.run.health import health
 from mlflow_model import save
 from mlflow_sealed import process
 from tests.conftest import ROOT, untraced
+from tests.mlflow_sealed.server.running import python_path
 from tests.package import VERSION
 from tests.records import REQUEST
-from tests.serving.running import python_path
 from training.dataset import read
 from training.fit import fit
 from training.options import DATA, Options
@@ -93,7 +93,7 @@ def start(
 @contextmanager
 def running(model: Path, *, workers: int) -> Iterator[Running]:
     port = process.free_port()
-    # tests/serving measures what a server runs for coverage; it takes half as long again to start.
+    # The tests in ../served measure a server for coverage; it takes half as long again to start.
     supervisor = start(model, port, {"MLFLOW_MODELS_WORKERS": str(workers)}, traced=False)
     try:
         found = Running(supervisor, port)
@@ -190,7 +190,7 @@ def test_a_model_that_was_trained_with_another_package_is_one_line(
     changed = tmp_path / "model"
     file = changed / "artifacts" / "training.json"
     record = json.loads(file.read_text(encoding="utf-8"))
-    record["mypreprocessing"]["version"] = "1.0.0"
+    record["package"]["version"] = "1.0.0"
     file.write_text(json.dumps(record), encoding="utf-8")
     status, line = refusal(changed)
     assert (status, line.count("\n")) == (supervisor.CANNOT_START, 1)
@@ -205,7 +205,7 @@ def test_a_model_that_was_trained_with_another_package_is_one_line(
 def with_preprocess(model: Path, path: Path, returned: str) -> Path:
     """Return a copy of a model whose preprocess returns something else, made of ``features``."""
     shutil.copytree(model, path)
-    file, marked = path / "model.py", "NAME: Final ="
+    file, marked = path / "model.py", "EXPLAIN: Final ="
     text = file.read_text(encoding="utf-8")
     assert marked in text
     change = (
@@ -233,7 +233,7 @@ def test_a_preprocess_that_returns_other_features_is_one_line_at_the_start(
 ) -> None:
     expected = (
         f"error: the model cannot be loaded: FeatureLayoutError: got {said} from preprocess, "
-        "expected an array of float32 in C order, shape (n, 8): mend mypreprocessing, or use the "
+        "expected an array of float32 in C order, shape (n, 8): mend the preprocessing, or use the "
         "version before\n"
     )
     status, line = refusal(with_preprocess(model, tmp_path / "model", returned))

@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from tests.conftest import ROOT
+from tests.mlflow_sealed.server.running import CSV, JSON, PARQUET, Running
 from tests.records import record
-from tests.serving.running import CSV, JSON, PARQUET, Running
 
 DOCUMENT: Final = ROOT / "docs" / "serving-differences.md"
 

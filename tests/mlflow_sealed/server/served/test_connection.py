@@ -14,8 +14,16 @@ from typing import Final
 import pytest
 
 from tests import services
+from tests.mlflow_sealed.server.running import (
+    JSON,
+    OFFER,
+    Running,
+    answers,
+    post,
+    raw,
+    resident_kib,
+)
 from tests.records import record
-from tests.serving.running import JSON, OFFER, Running, answers, post, raw, resident_kib
 
 KEEP_ALIVE_S = 5
 """uvicorn's default."""

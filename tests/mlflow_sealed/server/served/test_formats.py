@@ -15,8 +15,8 @@ import pytest
 
 from mypreprocessing import FEATURES, MEASUREMENTS
 from tests.conftest import ROOT
+from tests.mlflow_sealed.server.running import CSV, JSON, PARQUET, Running, predictions
 from tests.records import record
-from tests.serving.running import CSV, JSON, PARQUET, Running, predictions
 from training.dataset import read
 from training.options import DATA
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.mlflow_sealed.server.running import CSV, JSON, PARQUET, Running, serving, until
+from tests.mlflow_sealed.server.served.test_other_models import PARAMS, saved, ticket
 from tests.records import record
-from tests.serving.running import CSV, JSON, PARQUET, Running, serving, until
-from tests.serving.test_other_models import PARAMS, saved, ticket
 
 NUMBER: Final = 487.1625
 NAME: Final = "Zebedee-Quillfeather"

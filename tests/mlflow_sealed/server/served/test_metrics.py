@@ -14,14 +14,14 @@ import yaml
 from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.server.metrics import BUCKETS_S, LAG_S
 
-from tests.package import VERSION
-from tests.serving.running import (
+from tests.mlflow_sealed.server.running import (
     Running,
     save_slow_model,
     serving,
     task,
     until,
 )
+from tests.package import VERSION
 
 ROUTE = 'route="/invocations"'
 ANSWERED = f'scoring_requests_total{{{ROUTE},status="200"}}'

@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.records import record
-from tests.serving.running import (
+from tests.mlflow_sealed.server.running import (
     Running,
     median,
     post,
@@ -20,6 +19,7 @@ from tests.serving.running import (
     task,
     until,
 )
+from tests.records import record
 
 WORK_S = 0.05
 CAPACITY = 1 / WORK_S  # requests a second, one after the other

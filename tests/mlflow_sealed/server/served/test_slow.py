@@ -10,7 +10,7 @@ import pytest
 import requests
 from mlflow_sealed.server.asgi.application import SMALL_BYTES
 
-from tests.serving.running import Running, lives, save_slow_model, serving, task, until
+from tests.mlflow_sealed.server.running import Running, lives, save_slow_model, serving, task, until
 
 SECONDS = 2
 WAITING = 3

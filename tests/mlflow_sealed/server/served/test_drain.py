@@ -18,7 +18,7 @@ from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.server.run import supervisor
 
 from mlflow_sealed import process
-from tests.serving.running import (
+from tests.mlflow_sealed.server.running import (
     Running,
     answer,
     answers,

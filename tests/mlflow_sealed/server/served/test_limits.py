@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.mlflow_sealed.server.running import (
+    JSON,
+    Running,
+    answer,
+    raw,
+    save_diabetes_model,
+    serving,
+)
 from tests.records import record
-from tests.serving.running import JSON, Running, answer, raw, save_diabetes_model, serving
 
 BYTES = 20_000
 ROWS = 50

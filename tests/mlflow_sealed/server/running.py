@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from mlflow_model import save
 from mlflow_sealed import process
 from tests.conftest import ROOT, clean_environ, untraced
-from tests.serving.slow_model import Task
+from tests.mlflow_sealed.server.slow_model import Task
 from training.dataset import read
 from training.fit import fit
 from training.options import DATA, Options

@@ -7,7 +7,7 @@ import pytest
 
 from mlflow_model import save
 from tests.conftest import ROOT
-from tests.serving.running import Running, serving, serving_stock
+from tests.mlflow_sealed.server.running import Running, serving, serving_stock
 from training.dataset import read
 from training.fit import fit
 from training.options import DATA, Options

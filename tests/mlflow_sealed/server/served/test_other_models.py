@@ -15,9 +15,9 @@ from mlflow_sealed.server.run import supervisor
 
 from mlflow_sealed import process
 from tests.conftest import ROOT, clean_environ
-from tests.serving.running import CSV, PARQUET, Running, predictions, serving
+from tests.mlflow_sealed.server.running import CSV, PARQUET, Running, predictions, serving
 
-MODELS: Final = ROOT / "tests" / "serving" / "models"
+MODELS: Final = Path(__file__).parent / "models"
 PARAMS: Final = {"factor": 2.0, "prefix": "q"}
 
 

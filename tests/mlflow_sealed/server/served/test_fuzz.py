@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.mlflow_sealed.server.running import CSV, JSON, OFFER, PARQUET, Running, serving
 from tests.records import record
-from tests.serving.running import CSV, JSON, OFFER, PARQUET, Running, serving
 
 GOOD: Final = json.dumps({"inputs": [record()]})
 TIMEOUT_S: Final = 5  # a broken file may have a second of the CPU, which others use too
