@@ -148,8 +148,9 @@ def serving(
         "TMPDIR": str(running.temporary),
         **settings,
     }
-    # Of whoever has loaded the model where it lies; the server refuses it.
-    shutil.rmtree(model / "__pycache__", ignore_errors=True)
+    # Bytecode, left by a test that has loaded the model in place; the server rejects it.
+    for bytecode in list(model.rglob("__pycache__")):
+        shutil.rmtree(bytecode, ignore_errors=True)
     with process.background(
         command, port=running.port, timeout_s=60, env=environ, log=running.log
     ) as started:

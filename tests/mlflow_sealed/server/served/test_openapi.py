@@ -39,7 +39,7 @@ def schemathesis(url: str, folder: Path, *options: str) -> subprocess.CompletedP
         env={
             **environ,
             "PYTHONPATH": str(ROOT),
-            "SCHEMATHESIS_HOOKS": "tests.serving.schemathesis_hooks",
+            "SCHEMATHESIS_HOOKS": "tests.mlflow_sealed.server.served.schemathesis_hooks",
         },
         capture_output=True,
         text=True,
