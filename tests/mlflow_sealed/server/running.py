@@ -16,7 +16,7 @@ from typing import Any
 import mlflow.pyfunc
 import requests
 from mlflow_sealed.flavor import manifest as manifests
-from mlflow_sealed.server.metrics import LAG_S
+from mlflow_sealed.server.asgi.delayed_write import LAG_S
 from prometheus_client.parser import text_string_to_metric_families
 
 from mlflow_model import save
@@ -85,7 +85,7 @@ class Running:
         return children(self.pid)
 
     def processes(self) -> list[int]:
-        """The supervisor, its workers, and the processes beside them."""
+        """The supervisor, its workers, and their subprocesses."""
         return tree(self.pid)
 
     def resident_kib(self) -> dict[int, int]:

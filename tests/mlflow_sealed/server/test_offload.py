@@ -1,4 +1,4 @@
-"""The process beside the event loop: turns, ends, and what becomes of who waits."""
+"""The subprocess for slow requests: turns, ends, and requests that are cancelled."""
 
 import asyncio
 import os
@@ -10,18 +10,19 @@ from typing import ClassVar
 from weakref import WeakSet
 
 import pytest
-from mlflow_sealed.server.beside import Beside, BusyError, EndedError, Outcome, Template
+from mlflow_sealed.server.offload import BusyError, EndedError, ForkServer, Offload
+from mlflow_sealed.server.result import ScoringResult
 
 from tests.mlflow_sealed.server.running import lives, until
 
 
-def work(kind: str, body: bytes) -> Outcome:
-    """Do what the kind says."""
-    if kind == "end":
+def work(media_type: str, body: bytes) -> ScoringResult:
+    """Do what the media type says."""
+    if media_type == "end":
         os._exit(1)
-    if kind == "sleep":
+    if media_type == "sleep":
         time.sleep(float(body))
-    return Outcome(200, 7, body * 2, os.getpid())
+    return ScoringResult(200, 7, body * 2, os.getpid())
 
 
 class Row:
@@ -33,16 +34,18 @@ class Row:
         self.alive.add(self)
 
 
-def many(kind: str, body: bytes) -> Outcome:
+def many(media_type: str, body: bytes) -> ScoringResult:
     """Tell how many rows there are from before, and make a thousand."""
-    del kind
+    del media_type
     before = str(len(Row.alive)).encode()
-    return Outcome(200, 1000, before, kept=([Row() for _ in range(1000 if len(body) > 9 else 0)],))
+    return ScoringResult(
+        200, 1000, before, kept=([Row() for _ in range(1000 if len(body) > 9 else 0)],)
+    )
 
 
 @pytest.fixture
-def template() -> Iterator[Template]:
-    made = Template(work)
+def fork_server() -> Iterator[ForkServer]:
+    made = ForkServer(work)
     yield made
     made._socket.close()  # noqa: SLF001 # it ends with its process, which goes on here
     os.wait()
@@ -54,9 +57,9 @@ def spawned() -> list[int]:
 
 
 @pytest.fixture
-def spawn(template: Template, spawned: list[int]) -> Callable[[], tuple[socket.socket, int]]:
+def spawn(fork_server: ForkServer, spawned: list[int]) -> Callable[[], tuple[socket.socket, int]]:
     def counted() -> tuple[socket.socket, int]:
-        ours, pid = template.spawn()
+        ours, pid = fork_server.spawn()
         spawned.append(pid)
         return ours, pid
 
@@ -64,9 +67,9 @@ def spawn(template: Template, spawned: list[int]) -> Callable[[], tuple[socket.s
 
 
 @pytest.fixture
-def rows() -> Iterator[Beside]:
-    made = Template(many)
-    yield Beside(made.spawn, most=2)
+def rows() -> Iterator[Offload]:
+    made = ForkServer(many)
+    yield Offload(made.spawn, max_requests=2)
     made._socket.close()  # noqa: SLF001 # likewise
     os.wait()
 
@@ -74,14 +77,14 @@ def rows() -> Iterator[Beside]:
 Spawn = Callable[[], tuple[socket.socket, int]]
 
 
-def test_a_process_of_its_own_answers_and_is_kept(spawn: Spawn, spawned: list[int]) -> None:
+def test_a_subprocess_scores_and_is_kept(spawn: Spawn, spawned: list[int]) -> None:
     async def ask() -> None:
-        beside = Beside(spawn, most=2)
+        offload = Offload(spawn, max_requests=2)
         large = os.urandom(3_000_000)
         for body in (b"", b"x", large):
-            status, rows, answered, pid = (await beside.answer("double", body))[:4]
+            status, rows, answered, pid = (await offload.score("double", body))[:4]
             assert (status, rows, answered, pid) == (200, 7, body * 2, spawned[0])
-        beside.close()
+        offload.close()
 
     asyncio.run(ask())
     assert len(spawned) == 1
@@ -89,32 +92,32 @@ def test_a_process_of_its_own_answers_and_is_kept(spawn: Spawn, spawned: list[in
     until(lambda: not lives(spawned[0]), timeout_s=5)
 
 
-def test_it_answers_in_turn_and_refuses_more_than_may_wait(spawn: Spawn) -> None:
+def test_it_scores_in_turn_and_rejects_more_than_may_wait(spawn: Spawn) -> None:
     async def ask() -> None:
-        beside = Beside(spawn, most=2)
-        first, second = (asyncio.create_task(beside.answer("sleep", b"0.2")) for _ in range(2))
+        offload = Offload(spawn, max_requests=2)
+        first, second = (asyncio.create_task(offload.score("sleep", b"0.2")) for _ in range(2))
         await asyncio.sleep(0)
         with pytest.raises(BusyError):
-            await beside.answer("sleep", b"0")
+            await offload.score("sleep", b"0")
         begin = time.monotonic()
         assert (await second).status == (await first).status == 200
         assert time.monotonic() - begin > 0.35
-        assert (await beside.answer("sleep", b"0")).status == 200
-        beside.close()
+        assert (await offload.score("sleep", b"0")).status == 200
+        offload.close()
 
     asyncio.run(ask())
 
 
-def test_a_process_that_has_done_much_makes_way_for_a_new_one(
+def test_a_subprocess_that_has_done_much_is_replaced(
     spawn: Spawn, spawned: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlflow_sealed.server.beside._RENEWAL_BYTES", 200)
+    monkeypatch.setattr("mlflow_sealed.server.offload._RENEWAL_BYTES", 200)
 
     async def ask() -> list[float]:
-        beside = Beside(spawn, most=4)
-        answers = (beside.answer("double", b"x" * 100) for _ in range(4))
-        pids = [outcome.seconds for outcome in await asyncio.gather(*answers)]
-        beside.close()
+        offload = Offload(spawn, max_requests=4)
+        results = (offload.score("double", b"x" * 100) for _ in range(4))
+        pids = [result.seconds for result in await asyncio.gather(*results)]
+        offload.close()
         return pids
 
     found = asyncio.run(ask())
@@ -123,44 +126,46 @@ def test_a_process_that_has_done_much_makes_way_for_a_new_one(
     until(lambda: not lives(spawned[0]), timeout_s=5)
 
 
-def test_who_is_cancelled_ends_the_process_and_the_next_gets_a_new_one(
+def test_a_cancelled_request_kills_the_subprocess_and_the_next_gets_a_new_one(
     spawn: Spawn, spawned: list[int]
 ) -> None:
     async def ask() -> None:
-        beside = Beside(spawn, most=2)
+        offload = Offload(spawn, max_requests=2)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(beside.answer("sleep", b"30"), 0.2)
-        assert (await beside.answer("double", b"x")).body == b"xx"
-        beside.close()
+            await asyncio.wait_for(offload.score("sleep", b"30"), 0.2)
+        assert (await offload.score("double", b"x")).body == b"xx"
+        offload.close()
 
     asyncio.run(ask())
     assert len(spawned) == 2
     until(lambda: not lives(spawned[0]), timeout_s=5)
 
 
-def test_who_is_cancelled_before_its_turn_costs_nobody_the_process(
+def test_a_request_cancelled_before_its_turn_leaves_the_subprocess_alone(
     spawn: Spawn, spawned: list[int]
 ) -> None:
     async def ask() -> None:
-        beside = Beside(spawn, most=2)
-        first = asyncio.create_task(beside.answer("sleep", b"0.4"))
+        offload = Offload(spawn, max_requests=2)
+        first = asyncio.create_task(offload.score("sleep", b"0.4"))
         await asyncio.sleep(0.05)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(beside.answer("double", b"x"), 0.1)
+            await asyncio.wait_for(offload.score("double", b"x"), 0.1)
         assert (await first).status == 200
-        beside.close()
+        offload.close()
 
     asyncio.run(ask())
     assert len(spawned) == 1
 
 
-def test_a_process_that_ends_is_told_and_replaced(spawn: Spawn, spawned: list[int]) -> None:
+def test_a_subprocess_that_ends_is_an_error_and_is_replaced(
+    spawn: Spawn, spawned: list[int]
+) -> None:
     async def ask() -> None:
-        beside = Beside(spawn, most=2)
+        offload = Offload(spawn, max_requests=2)
         with pytest.raises(EndedError):
-            await beside.answer("end", b"")
-        assert (await beside.answer("double", b"x")).body == b"xx"
-        beside.close()
+            await offload.score("end", b"")
+        assert (await offload.score("double", b"x")).body == b"xx"
+        offload.close()
 
     asyncio.run(ask())
     assert len(spawned) == 2
@@ -178,20 +183,20 @@ def test_it_holds_no_file_of_the_process_that_it_is_forked_from(
     with (tmp_path / "open").open("w", encoding="utf-8") as file:
 
         async def ask() -> None:
-            beside = Beside(spawn, most=1)
-            await beside.answer("double", b"x")
+            offload = Offload(spawn, max_requests=1)
+            await offload.score("double", b"x")
             held = files(spawned[0])
             assert len(held) == 1
             assert held[0].startswith("socket:")
             assert file.name not in held
-            beside.close()
+            offload.close()
 
         asyncio.run(ask())
 
 
-def test_a_few_rows_of_a_large_request_hold_its_memory_until_no_other_comes(rows: Beside) -> None:
+def test_a_few_rows_of_a_large_request_hold_its_memory_until_no_other_comes(rows: Offload) -> None:
     async def ask(size: int) -> int:
-        return int((await rows.answer("", bytes(size))).body)
+        return int((await rows.score("", bytes(size))).body)
 
     async def ask_all() -> list[int]:
         large = 2**18 + 1

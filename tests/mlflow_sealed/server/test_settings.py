@@ -1,4 +1,4 @@
-"""The scoring server's settings: each variable's default, its bounds, and what is refused."""
+"""The scoring server's settings: each variable's default, its bounds, and what is invalid."""
 
 import subprocess
 import sys
@@ -49,7 +49,7 @@ def test_a_variable_is_taken_from_its_least_to_its_most(
 
 @pytest.mark.parametrize("variable", [row[0] for row in NUMBERS])
 @pytest.mark.parametrize("value", ["ten", "1.5", "1e3", " 1", "+1", "0x1", "\u0661", "1_0", "true"])
-def test_nonsense_is_refused(variable: str, value: str) -> None:
+def test_an_invalid_value_is_an_error(variable: str, value: str) -> None:
     with pytest.raises(StartError, match=f"{variable} is .*, expected a whole number from"):
         Settings.read({variable: value})
 
@@ -89,7 +89,7 @@ def test_keys_come_from_the_variable_and_from_the_file(tmp_path: Path) -> None:
         ("k\xe9y-that-is-long-enough", "expected .* printable ASCII"),
     ],
 )
-def test_keys_that_are_none_are_refused_and_not_shown(keys: str, said: str) -> None:
+def test_invalid_keys_are_an_error_and_not_shown(keys: str, said: str) -> None:
     with pytest.raises(StartError, match=said) as caught:
         Settings.read({"SCORING_API_KEYS": keys})
     for key in filter(str.strip, keys.split(",")):
@@ -97,7 +97,7 @@ def test_keys_that_are_none_are_refused_and_not_shown(keys: str, said: str) -> N
 
 
 @pytest.mark.parametrize("content", ["", "\n \n"])
-def test_a_file_without_a_key_is_refused(tmp_path: Path, content: str) -> None:
+def test_a_file_without_a_key_is_an_error(tmp_path: Path, content: str) -> None:
     file = tmp_path / "keys"
     file.write_text(content, encoding="utf-8")
     with pytest.raises(StartError, match="SCORING_API_KEYS_FILE is set and has no key"):
@@ -108,13 +108,13 @@ def test_a_file_without_a_key_is_refused(tmp_path: Path, content: str) -> None:
     ("name", "error"),
     [("absent", "FileNotFoundError"), ("", "IsADirectoryError"), ("binary", "UnicodeDecodeError")],
 )
-def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, error: str) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, name: str, error: str) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     with pytest.raises(StartError, match=rf"SCORING_API_KEYS_FILE cannot be read \({error}\)"):
         Settings.read({"SCORING_API_KEYS_FILE": str(tmp_path / name)})
 
 
-def test_a_path_that_is_empty_is_refused_and_does_not_open_the_door() -> None:
+def test_an_empty_path_is_an_error_and_does_not_switch_authentication_off() -> None:
     with pytest.raises(StartError, match="SCORING_API_KEYS_FILE cannot be read"):
         Settings.read({"SCORING_API_KEYS_FILE": ""})
 

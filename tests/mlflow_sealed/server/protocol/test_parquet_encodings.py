@@ -1,4 +1,4 @@
-"""Parquet in every type, encoding and page version: read rightly, or refused by its encoding."""
+"""Parquet in every type, encoding and page version: read correctly, or rejected by its encoding."""
 
 import io
 import itertools
@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mlflow_sealed.server.protocol import encodings, parquet
-from mlflow_sealed.server.protocol.refusals import Refusal
+from mlflow_sealed.server.protocol import parquet, parquet_encodings
+from mlflow_sealed.server.protocol.errors import RequestError
 
 DELTA: Final = "DELTA_BINARY_PACKED"
 SPLIT: Final = "BYTE_STREAM_SPLIT"
@@ -68,11 +68,11 @@ def read(body: bytes) -> list[Any]:
 
 
 def outcome(body: bytes) -> list[Any] | str:
-    """Return the numbers, or why they are refused."""
+    """Return the numbers, or why they are rejected."""
     try:
         return read(body)
-    except Refusal as refusal:
-        return f"{refusal.status} {refusal}"
+    except RequestError as error:
+        return f"{error.status} {error}"
 
 
 def numbers(kind: str, rows: int, nulls: str) -> list[Any]:
@@ -118,7 +118,7 @@ def files(kind: str, encoding: str, page: str) -> Iterator[tuple[str, list[Any],
     ("kind", "encoding"),
     [(kind, encoding) for kind, (_, known) in KINDS.items() for encoding in known],
 )
-def test_a_column_is_read_rightly_or_refused_by_its_encoding(
+def test_a_column_is_read_correctly_or_rejected_by_its_encoding(
     kind: str, encoding: str, page: str
 ) -> None:
     answered = 0
@@ -155,7 +155,7 @@ def test_differences_that_are_certainly_small_are_read(kind: str, page: str) -> 
     ],
 )
 @pytest.mark.parametrize("page", PAGES, ids="version {}".format)
-def test_differences_that_may_be_large_are_refused(
+def test_differences_that_may_be_large_are_rejected(
     kind: str, least: int, most: int, page: str, *, is_read: bool
 ) -> None:
     values = [least, most] * 200
@@ -163,7 +163,9 @@ def test_differences_that_may_be_large_are_refused(
     if is_read:
         assert read(body) == values
     else:
-        with pytest.raises(Refusal, match=f"column 'x' has {DELTA}, which is not read; expected "):
+        with pytest.raises(
+            RequestError, match=f"column 'x' has {DELTA}, which is not read; expected "
+        ):
             read(body)
 
 
@@ -237,10 +239,10 @@ def test_without_the_footers_answer_the_numbers_are_wrong(
 ) -> None:
     """The control of the tests above: where this fails, fastparquet was mended."""
 
-    def unchecked(file: Any, names: list[str]) -> list[encodings.Column]:
-        return [encodings.Column(name, file.dtypes[name], None) for name in names]
+    def unchecked(file: Any, names: list[str]) -> list[parquet_encodings.Column]:
+        return [parquet_encodings.Column(name, file.dtypes[name], None) for name in names]
 
-    monkeypatch.setattr("mlflow_sealed.server.protocol.encodings.columns", unchecked)
+    monkeypatch.setattr("mlflow_sealed.server.protocol.parquet_encodings.columns", unchecked)
     found = read(write(values, encoding, **how))
     assert found != values.to_pylist()
 

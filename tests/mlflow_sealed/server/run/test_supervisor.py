@@ -112,7 +112,7 @@ def until(holds: Callable[[], bool], *, timeout_s: float = 60) -> None:
         time.sleep(0.05)
 
 
-def refusal(model: Path, **settings: str) -> tuple[int, str]:
+def start_error(model: Path, **settings: str) -> tuple[int, str]:
     supervisor = start(model, process.free_port(), settings)
     try:
         _, said = supervisor.communicate(timeout=60)
@@ -177,7 +177,7 @@ def ended(server: Running) -> bool:
 def test_a_setting_that_is_none_is_one_line(
     model: Path, settings: dict[str, str], said: str
 ) -> None:
-    status, line = refusal(model, **settings)
+    status, line = start_error(model, **settings)
     assert status == supervisor.CANNOT_START
     assert line.startswith(f"error: {said}")
     assert line.count("\n") == 1
@@ -192,12 +192,12 @@ def test_a_model_that_was_trained_with_another_package_is_one_line(
     record = json.loads(file.read_text(encoding="utf-8"))
     record["package"]["version"] = "1.0.0"
     file.write_text(json.dumps(record), encoding="utf-8")
-    status, line = refusal(changed)
+    status, line = start_error(changed)
     assert (status, line.count("\n")) == (supervisor.CANNOT_START, 1)
     assert "files that differ: ['artifacts/training.json']" in line
     manifest = json.dumps(manifests.digests(changed))
     (changed / manifests.MANIFEST).write_text(manifest, encoding="utf-8")
-    status, line = refusal(changed)
+    status, line = start_error(changed)
     assert (status, line.count("\n")) == (supervisor.CANNOT_START, 1)
     assert f"trained with mypreprocessing 1.0.0, installed is {VERSION}" in line
 
@@ -236,7 +236,7 @@ def test_a_preprocess_that_returns_other_features_is_one_line_at_the_start(
         "expected an array of float32 in C order, shape (n, 8): mend the preprocessing, or use the "
         "version before\n"
     )
-    status, line = refusal(with_preprocess(model, tmp_path / "model", returned))
+    status, line = start_error(with_preprocess(model, tmp_path / "model", returned))
     assert (status, line) == (supervisor.CANNOT_START, expected)
 
 

@@ -36,7 +36,7 @@ def connected(server: Running) -> Iterator[socket.socket]:
 
 
 def about(glucose: int, *, rows: int = 1) -> bytes:
-    """Return the body of a request; so many rows that it has to be answered beside, or one."""
+    """Return the body of a request; with so many rows that the subprocess answers it, or one."""
     return json.dumps({"inputs": [record(glucose=glucose)] * rows}).encode()
 
 

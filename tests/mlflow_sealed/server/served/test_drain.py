@@ -46,7 +46,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(model: Path, tmp_path: Path) -> Iterator[Running]:
     with serving(model, tmp_path) as started:
-        started.work(0)  # so that there is a process beside
+        started.work(0)  # so that there is a subprocess
         yield started
 
 
@@ -134,9 +134,7 @@ def test_ctrl_c_ends_it_too(server: Running) -> None:
     assert "Traceback" not in server.log.read_text(encoding="utf-8")
 
 
-def test_a_worker_that_was_killed_leaves_no_process_beside_it(
-    server: Running, tmp_path: Path
-) -> None:
+def test_a_worker_that_was_killed_leaves_no_subprocess(server: Running, tmp_path: Path) -> None:
     before = set(server.processes()) - {server.pid}
     assert len(before) == 3
     with working(server, 5, tmp_path / "slow"):
@@ -146,8 +144,8 @@ def test_a_worker_that_was_killed_leaves_no_process_beside_it(
     assert not (tmp_path / "slow.ended").exists()
 
 
-@pytest.mark.parametrize("position", [1, 2], ids=["template", "process beside"])
-def test_whichever_process_beside_is_killed_the_next_requests_are_answered(
+@pytest.mark.parametrize("position", [1, 2], ids=["fork server", "subprocess"])
+def test_whichever_of_a_workers_processes_is_killed_the_next_requests_are_answered(
     server: Running, position: int
 ) -> None:
     killed = server.processes()[1 + position]

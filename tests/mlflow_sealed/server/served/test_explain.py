@@ -55,7 +55,7 @@ def test_both_servers_and_python_explain_alike(
 
 
 def test_a_row_alone_is_explained_as_among_others(server: Running) -> None:
-    """One row is answered in the event loop, many beside it."""
+    """One row is answered in the event loop, many by the subprocess."""
     explained = server.predict({"inputs": ROWS, **ASKED})
     assert [server.predict({"inputs": [row], **ASKED})[0] for row in ROWS[:20]] == explained[:20]
 
@@ -108,7 +108,7 @@ def test_what_is_no_parameter_gets_a_400_that_says_so(
     assert (answer.status_code, answer.json()["message"]) == (400, said)
 
 
-def test_a_thousand_rows_are_explained_beside_the_event_loop(server: Running) -> None:
+def test_a_thousand_rows_are_explained_by_the_subprocess(server: Running) -> None:
     explained = server.predict({"inputs": ROWS * 5, **ASKED})
     assert len(explained) == 1000
     assert explained[:200] == explained[-200:]

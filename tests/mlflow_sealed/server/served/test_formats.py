@@ -188,7 +188,7 @@ def test_every_format_gets_the_same_answer(
 def test_row_by_row_the_answers_are_the_same(
     server: Running, expected: list[dict[str, Any]]
 ) -> None:
-    """One row is answered in the event loop, many beside it."""
+    """One row is answered in the event loop, many by the subprocess."""
     alone = [server.predict({"inputs": [row]})[0] for row in ROWS[:30]]
     assert alone == expected[:30]
 
@@ -234,7 +234,7 @@ def test_a_row_in_the_wrong_place_would_be_noticed(
         ),
     ],
 )
-def test_a_table_of_other_columns_is_refused(
+def test_a_table_of_other_columns_is_rejected(
     server: Running, content_type: str, body: bytes, said: str
 ) -> None:
     answer = server.post(body, content_type)
@@ -250,7 +250,7 @@ def test_a_table_of_other_columns_is_refused(
     ],
 )
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
-def test_an_encoding_that_is_not_read_rightly_is_refused_by_its_name(
+def test_an_encoding_that_is_not_read_correctly_is_rejected_by_its_name(
     server: Running, types: dict[str, pa.DataType], encoded: dict[str, str], version: str
 ) -> None:
     body = parquet(
@@ -271,6 +271,6 @@ def test_an_empty_cell_of_csv_is_null(server: Running) -> None:
     answer = predictions(server.post(f"{header}\n{cells}\n", CSV))
     assert answer == server.predict({"inputs": [record(glucose=None)]})
     assert answer != server.predict({"inputs": [record()]})
-    refused = server.post(f"{header}\n{cells.rpartition(',')[0]},\n", CSV)
-    assert refused.status_code == 400
-    assert refused.json()["message"].startswith("csv.0.age: must be a number")
+    rejected = server.post(f"{header}\n{cells.rpartition(',')[0]},\n", CSV)
+    assert rejected.status_code == 400
+    assert rejected.json()["message"].startswith("csv.0.age: must be a number")

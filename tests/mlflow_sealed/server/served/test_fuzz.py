@@ -33,7 +33,7 @@ DEEP: Final = 100_000
 
 @pytest.fixture(scope="module")
 def server(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server that waits for nobody for long; it is the same process in the end."""
+    """A server with short timeouts; it is the same process in the end."""
     folder, timeout = tmp_path_factory.mktemp("fuzzed"), str(TIMEOUT_S)
     with serving(model_folder, folder, MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT=timeout) as running:
         workers = running.workers()
@@ -250,7 +250,7 @@ WIRE: Final[dict[str, tuple[bytes, list[int]]]] = {
 def test_requests_that_are_framed_wrongly_get_a_4xx(
     server: Running, sent: bytes, expected: list[int]
 ) -> None:
-    # What is refused before it is read whole may lose its answer to the reset.
+    # A request that is rejected before it is read whole may lose its response to the reset.
     assert statuses(talk(server, sent)) in ([expected] if expected != [431] else [[431], []])
 
 
@@ -270,7 +270,7 @@ def test_an_offer_of_another_protocol_changes_nothing_of_it(
         pytest.param(b"POST /invoc", id="no head"),
     ],
 )
-def test_a_body_that_breaks_off_takes_nobody_else_along(server: Running, sent: bytes) -> None:
+def test_a_body_that_breaks_off_harms_no_other_request(server: Running, sent: bytes) -> None:
     assert statuses(talk(server, sent, end=True)) in ([], [400])
 
 
@@ -283,7 +283,7 @@ def opened(server: Running, count: int, sent: bytes) -> list[socket.socket]:
     return clients
 
 
-def test_200_slow_connections_hold_nobody_up_and_are_closed(server: Running) -> None:
+def test_200_slow_connections_delay_no_other_and_are_closed(server: Running) -> None:
     """Half of them send half a head, the others half a body."""
     begin = time.monotonic()
     heads = opened(server, 100, b"POST /invocations HTTP/1.1\r\nHost: loc")

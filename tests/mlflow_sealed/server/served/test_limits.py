@@ -183,7 +183,7 @@ def trickle(connection: socket.socket) -> bytes:
         return b""
 
 
-def test_clients_that_are_slow_hold_up_nobody(server: Running) -> None:
+def test_slow_clients_delay_no_other(server: Running) -> None:
     waiting = [server.connect() for _ in range(100)]
     try:
         for connection in waiting:

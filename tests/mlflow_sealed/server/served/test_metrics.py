@@ -12,7 +12,8 @@ import pytest
 import requests
 import yaml
 from mlflow_sealed.flavor import manifest as manifests
-from mlflow_sealed.server.metrics import BUCKETS_S, LAG_S
+from mlflow_sealed.server.asgi.delayed_write import LAG_S
+from mlflow_sealed.server.metrics import BUCKETS_S
 
 from tests.mlflow_sealed.server.running import (
     Running,

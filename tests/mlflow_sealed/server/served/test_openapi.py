@@ -17,7 +17,7 @@ from tests.conftest import ROOT, untraced
 from tests.mlflow_sealed.server.running import CSV, JSON, PARQUET, Running
 from tests.records import record
 
-# 413 is what too many rows get; schemathesis does not count it as a refusal by itself.
+# 413 is what too many rows get; schemathesis does not count it as a rejection by itself.
 CONFIG: Final = """
 [checks.negative_data_rejection]
 expected-statuses = [400, 401, 404, 405, 406, 413, 415]
@@ -29,7 +29,7 @@ def schemathesis(url: str, folder: Path, *options: str) -> subprocess.CompletedP
     config.write_text(CONFIG, encoding="utf-8")
     command = shutil.which("schemathesis")
     assert command
-    # The examples have a test of their own: schemathesis has them not beside hooks for a format.
+    # The examples have a test of their own: with hooks for a format, schemathesis skips them.
     phases = ("--phases", "coverage,fuzzing")
     bounds = ("--generation-deterministic", "--max-examples", "40", *phases)
     environ = untraced(os.environ)

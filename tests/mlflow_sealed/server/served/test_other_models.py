@@ -195,7 +195,7 @@ def test_rows_that_are_no_objects_have_no_table(lengths: Running, kind: str) -> 
         ),
     ],
 )
-def test_a_model_that_cannot_be_served_is_refused_at_the_start(
+def test_a_model_that_cannot_be_served_is_rejected_at_the_start(
     tmp_path: Path, name: str, example: Any, said: str
 ) -> None:
     model = saved(tmp_path / "model", name, example)

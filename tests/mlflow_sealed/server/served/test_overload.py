@@ -1,4 +1,4 @@
-"""Ten times what the server can do: it answers what it can and refuses the rest."""
+"""Ten times what the server can do: it answers what it can and rejects the rest."""
 
 import asyncio
 import json

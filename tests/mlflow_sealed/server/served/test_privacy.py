@@ -100,7 +100,7 @@ BAD: Final = {
     "a Content-Type": Planted(GOOD, f"text/{NAME}"),
     "a charset": Planted(GOOD, f"{JSON}; charset={NAME}"),
     "a path": Planted(GOOD, path=f"/patients/{NAME}/{NUMBER}"),
-    "a path beside the right one": Planted(GOOD, path=f"/invocations/{NAME}"),
+    "a path near the right one": Planted(GOOD, path=f"/invocations/{NAME}"),
     "a query": Planted("{}", path=f"/invocations?name={NAME}&glucose={NUMBER}"),
     "a header": Planted("{}", headers={"X-Patient": NAME, NAME: str(NUMBER)}),
     "a request id": Planted("{}", headers={"X-Request-Id": NAME}),
@@ -216,7 +216,7 @@ def test_the_log_is_one_line_of_json_a_request(server: Running) -> None:
     before = len(server.said().splitlines())
     sent = str(uuid.uuid4())
     answer = server.post(GOOD, headers={"X-Request-Id": sent})
-    refused = server.post("{}")
+    rejected = server.post("{}")
     server.post(GOOD, path="/nothing")
     until(lambda: len(server.said().splitlines()) == before + 3)  # written after the answers
     lines = [json.loads(line) for line in server.said().splitlines()[before:]]
@@ -227,12 +227,12 @@ def test_the_log_is_one_line_of_json_a_request(server: Running) -> None:
         ("other", 404, 0),
     ]
     assert answer.headers["x-request-id"] == lines[0]["id"] == sent
-    assert refused.json()["request_id"] == lines[1]["id"] == refused.headers["x-request-id"]
+    assert rejected.json()["request_id"] == lines[1]["id"] == rejected.headers["x-request-id"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", lines[0]["time"])
     assert 0 < lines[0]["ms"] < 60_000
 
 
-@pytest.mark.parametrize("rows", [3, 200], ids=["in the event loop", "beside it"])
+@pytest.mark.parametrize("rows", [3, 200], ids=["in the event loop", "in the subprocess"])
 def test_all_faults_are_told_up_to_a_bound(server: Running, rows: int) -> None:
     bad = dict.fromkeys(record(), -1)
     answer = server.post(json.dumps({"inputs": [bad] * rows}))

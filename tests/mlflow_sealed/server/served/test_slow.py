@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from mlflow_sealed.server.asgi.application import SMALL_BYTES
+from mlflow_sealed.server.asgi.inline_policy import SMALL_BYTES
 
 from tests.mlflow_sealed.server.running import Running, lives, save_slow_model, serving, task, until
 
@@ -58,8 +58,8 @@ def ended(mark: Path) -> bool:
     return mark.with_suffix(".ended").exists()
 
 
-def beside(server: Running) -> set[int]:
-    """The processes that work beside the event loops, without what they are forked from."""
+def subprocesses(server: Running) -> set[int]:
+    """The subprocesses of the workers, without what they are forked from."""
     known = {server.pid, *server.workers()}
     return {pid for pid in server.processes() if pid not in known and lives(pid)}
 
@@ -86,23 +86,23 @@ def test_a_request_whose_time_is_up_gets_a_504_and_the_work_is_over(
     server: Running, tmp_path: Path
 ) -> None:
     server.work(0)
-    before = beside(server)
+    before = subprocesses(server)
     answer, took = timed(lambda: server.work(SECONDS + 1, tmp_path / "late"))
     assert answer.status_code == 504
     assert "took too long" in answer.json()["message"]
     assert SECONDS - 0.1 < took < SECONDS + SHORT_S
     assert begun(tmp_path / "late")
-    until(lambda: len(beside(server) & before) == 1, timeout_s=1)  # what they are forked from
+    until(lambda: len(subprocesses(server) & before) == 1, timeout_s=1)  # what they are forked from
     time.sleep(1.5)
     assert not ended(tmp_path / "late")
 
 
-def test_a_request_within_the_time_is_answered_by_a_process_beside_the_event_loop(
+def test_a_request_within_the_time_is_answered_by_a_subprocess(
     server: Running, tmp_path: Path
 ) -> None:
     answer = server.work(SECONDS - 1, tmp_path / "early")
     assert answer.status_code == 200
-    assert answer.json()["predictions"][0]["pid"] in beside(server)
+    assert answer.json()["predictions"][0]["pid"] in subprocesses(server)
     assert ended(tmp_path / "early")
 
 
@@ -123,7 +123,7 @@ def test_a_request_whose_time_is_up_before_its_turn_never_begins(
     assert server.work(0).status_code == 200
 
 
-def test_requests_that_nobody_has_time_for_get_a_503_at_once_and_are_not_begun(
+def test_requests_beyond_the_queue_get_a_503_at_once_and_are_not_begun(
     server: Running, pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
     marks = [tmp_path / str(number) for number in range(WAITING + 3)]
@@ -181,7 +181,7 @@ def test_control_small_requests_wait_for_one_that_is_answered_in_the_event_loop(
     assert running.result().json()["predictions"] == [{"pid": worker}]
 
 
-def test_a_model_that_turns_out_to_be_slow_is_asked_beside_and_returns_once_it_is_quick(
+def test_a_model_that_turns_out_to_be_slow_moves_to_the_subprocess_until_it_is_quick(
     quick: Running,
 ) -> None:
     (worker,) = quick.workers()
@@ -196,14 +196,14 @@ def test_one_answer_that_takes_long_does_not_send_the_next_ones_away(quick: Runn
     assert quick.work(0).json()["predictions"] == [{"pid": worker}]
 
 
-def test_with_no_time_in_the_event_loop_every_request_is_answered_beside_it(
+def test_with_no_time_in_the_event_loop_every_request_is_answered_by_the_subprocess(
     tmp_path: Path,
 ) -> None:
     model = save_slow_model(tmp_path / "model", example_s=0)
     with serving(model, tmp_path, SCORING_INLINE_MS="0") as server:
         found = {server.work(0).json()["predictions"][0]["pid"] for _ in range(3)}
         assert len(found) == 1
-        assert found < beside(server)
+        assert found < subprocesses(server)
 
 
 def test_a_model_that_hangs_in_the_event_loop_costs_its_worker_and_no_more(
@@ -228,7 +228,7 @@ def test_a_model_that_hangs_in_the_event_loop_costs_its_worker_and_no_more(
         assert not ended(tmp_path / "hangs")
 
 
-def test_a_process_beside_that_is_killed_is_a_500_and_the_next_request_is_answered(
+def test_a_subprocess_that_is_killed_is_a_500_and_the_next_request_is_answered(
     server: Running, pool: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
     worker_pid = server.work(0).json()["predictions"][0]["pid"]

@@ -1,70 +1,81 @@
-"""What a request is told that is refused: where and what, and no value of it."""
+"""Errors that a client gets: where a request is invalid and why, without a value of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from mlflow_sealed.server.protocol import fields
+from mlflow_sealed.server.protocol import number_text
 
 SHOWN: Final = 20
-"""How many faults an answer lists."""
+"""How many errors a response lists."""
 
-_NOTHING: Final = frozenset({"int_type", "float_type", "string_type"})  # of no use beside another
+_VAGUE: Final = frozenset({"int_type", "float_type", "string_type"})  # useless next to another
 
 
-class Refusal(Exception):  # noqa: N818 # it is an answer, not a fault of ours
-    """A request that cannot be answered; the message says why and holds no value of it."""
+class RequestError(Exception):
+    """A request gets an error as its response; the message has no value of the request.
 
-    def __init__(self, status: int, message: str) -> None:
+    Attributes
+    ----------
+    status
+        The HTTP status.
+    headers
+        More headers of the response.
+    """
+
+    def __init__(
+        self, status: int, message: str, headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.headers = headers
 
 
-def of(details: Sequence[Any], place: Callable[[tuple[int | str, ...]], str]) -> Refusal:
-    """Return all that is wrong, up to a bound, without a value of the request.
+def from_details(
+    details: Sequence[Any], place: Callable[[tuple[int | str, ...]], str]
+) -> RequestError:
+    """Return one error for all that is invalid, up to a bound, without a value of the request.
 
     Parameters
     ----------
     details
-        What `pydantic_core.ValidationError.errors` gives.
+        What `pydantic_core.ValidationError.errors` returns.
     place
-        Says where a location is.
+        Turns a location into text.
     """
     found = list(
-        dict.fromkeys(f"{place(detail['loc'])}: {_said(detail)}" for detail in _of_use(details))
+        dict.fromkeys(f"{place(detail['loc'])}: {_message(detail)}" for detail in _merged(details))
     )
     more = len(found) - SHOWN
     shown = "; ".join(found[:SHOWN])
-    return Refusal(400, f"{shown}; and {more} more" if more > 0 else shown)
+    return RequestError(400, f"{shown}; and {more} more" if more > 0 else shown)
 
 
-def _of_use(details: Sequence[Any]) -> list[Any]:
-    """Return the details, one only of those that are about the ways to write the same number."""
+def _merged(details: Sequence[Any]) -> list[Any]:
+    """Return the details, with one only for each number: it may be written in several ways."""
     kept: dict[tuple[int | str, ...], Any] = {}
     for detail in details:
         location = detail["loc"]
-        if location and location[-1] in fields.LABELS:
+        if location and location[-1] in number_text.LABELS:
             location = location[:-1]
             earlier = kept.get(location)
-            if earlier is not None and (
-                detail["type"] in _NOTHING or earlier["type"] not in _NOTHING
-            ):
+            if earlier is not None and (detail["type"] in _VAGUE or earlier["type"] not in _VAGUE):
                 continue
         kept[location] = {**detail, "loc": location}
     return list(kept.values())
 
 
-def _said(detail: Mapping[str, Any]) -> str:
-    """Return what a rule expects. Nothing in it comes from the request."""
+def _message(detail: Mapping[str, Any]) -> str:
+    """Return what the model's rule expects. Nothing in it comes from the request."""
     kind, rule = detail["type"], detail.get("ctx", {})
-    if kind == fields.NUMBER_TEXT:
+    if kind == number_text.NUMBER_TEXT:
         return str(detail["msg"])
-    template = _SAID.get(kind)
+    template = _MESSAGES.get(kind)
     if template is None:
         return f"is not valid ({kind})"
     return template.format(**rule)
 
 
-_SAID: Final[Mapping[str, str]] = {
+_MESSAGES: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "extra_forbidden": "has a field that is not known",
     "int_type": "must be a number",

@@ -1,4 +1,4 @@
-"""What the core schemas of a model's types say: names, parameters, definitions."""
+"""What pydantic's core schemas say about a model's types: names, parameters, definitions."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -7,7 +7,7 @@ from mlflow.types.schema import ParamSchema
 from pydantic import BaseModel
 from pydantic_core import CoreSchema, core_schema
 
-from mlflow_sealed.server.protocol import fields
+from mlflow_sealed.server.protocol import number_text
 
 _PARAM_TYPES: Final[Mapping[str, CoreSchema]] = {
     "boolean": core_schema.bool_schema(strict=True),
@@ -21,11 +21,11 @@ _PARAM_TYPES: Final[Mapping[str, CoreSchema]] = {
 
 
 def params_schema(params: ParamSchema) -> CoreSchema:
-    """Return the schema of a model's parameters, which has their defaults."""
+    """Return the schema of a model's parameters, with their defaults."""
     described = {}
     for param in params.params:
         kind = getattr(param.dtype, "name", "object")
-        schema = fields.accept_text(_PARAM_TYPES.get(kind, core_schema.any_schema()))
+        schema = number_text.accept_text(_PARAM_TYPES.get(kind, core_schema.any_schema()))
         if param.shape is not None:
             schema = core_schema.list_schema(schema)
         if param.default is None:
@@ -36,7 +36,7 @@ def params_schema(params: ParamSchema) -> CoreSchema:
 
 
 def columns(row: Any) -> tuple[str, ...] | None:
-    """Return the names that a row's object has in JSON, None for rows that are no objects."""
+    """Return the names of a row's fields in JSON, None for rows that are not objects."""
     if not isinstance(row, type) or not issubclass(row, BaseModel):
         return None
     return tuple(
@@ -45,29 +45,29 @@ def columns(row: Any) -> tuple[str, ...] | None:
     )
 
 
-def apart(rows: Any) -> tuple[Any, list[Any]]:
-    """Return a schema and the definitions that it refers to, for types that use another twice."""
+def split_definitions(rows: Any) -> tuple[Any, list[Any]]:
+    """Return a schema without its definitions, and the definitions that it refers to."""
     if rows["type"] == "definitions":
         return rows["schema"], rows["definitions"]
     return rows, []
 
 
-def names(schema: Any) -> Iterator[str]:
-    """Yield the names of all fields of a schema, those of objects within objects too."""
+def field_names(schema: Any) -> Iterator[str]:
+    """Yield the names of all fields of a schema, including those of nested objects."""
     if isinstance(schema, Mapping):
         if isinstance(found := schema.get("fields"), Mapping):
             yield from found
             aliases = [field.get("validation_alias") for field in found.values()]
             yield from (alias for alias in aliases if isinstance(alias, str))
         for value in schema.values():
-            yield from names(value)
+            yield from field_names(value)
     elif isinstance(schema, list | tuple):
         for value in schema:
-            yield from names(value)
+            yield from field_names(value)
 
 
 def requires_all(rows: Mapping[str, Any]) -> bool:
-    """Return whether a row has to have each of its fields."""
+    """Return whether every field of a row is required."""
     model = rows["items_schema"]
     while model["type"] != "model-fields":
         if "schema" not in model:
