@@ -20,7 +20,7 @@ CACHES: Final = {"PIP_CACHE_DIR", "UV_CACHE_DIR", "MYPY_CACHE_DIR"}
 
 _MACRO: Final = re.compile(r"\$\(([\w.]+)\)")
 _OUTPUT: Final = re.compile(r"dependencies\.(\w+)\.outputs\['(\w+)\.(\w+)\.(\w+)'\]")
-_TOLD: Final = re.compile(r'def _(\w+)\(options.*?_tell_pipeline\("(\w+)"', re.DOTALL)
+_TOLD: Final = re.compile(r'def _(\w+)\(ours.*?_tell_pipeline\("(\w+)"', re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from mlflow_sealed.image import check, docker, release
 
-from tests.image.secrets_search import found, found_below, layers
+from tests.conftest import PROJECT
+from tests.mlflow_sealed.image.secrets_search import found, found_below, layers
 from tests.pipeline import definition, tasks
 from tests.pipeline.agent import SKIPPED, SUCCEEDED, Event, Run, StageResult
 from tests.pipeline.world import FEED, World

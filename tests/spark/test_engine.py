@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from mlflow_sealed.batch import engine
 from mlflow_sealed.batch.engine import EngineError
-from mlflow_sealed.feed import lock
 
 from tests.spark.conftest import Registry
 

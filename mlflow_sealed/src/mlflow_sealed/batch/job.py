@@ -21,7 +21,6 @@ from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
 import mlflow_sealed
-from mlflow_sealed import process
 from mlflow_sealed.batch import engine, environment, java, plan, score, session, storage
 from mlflow_sealed.batch.plan import Plan, Record
 from mlflow_sealed.batch.storage import Place

@@ -12,6 +12,7 @@ import pytest
 from mlflow_sealed import process, surroundings
 from tests.conftest import ROOT
 
+TOOLKIT = "mlflow_sealed/src/mlflow_sealed"
 SHOW = "import os, sys; print(sorted(os.environ), file=open(sys.argv[1], 'w'))"
 HOSTILE = dict.fromkeys([*surroundings.DROPPED, "UV_REQUIRE_HASHES"], "1")
 WRONG = "six==1.16.0 --hash=sha256:" + "0" * 64 + "\n"
@@ -56,7 +57,7 @@ def test_no_server_that_is_kept_in_the_background_gets_one(tmp_path: Path) -> No
 def test_all_programs_are_started_by_way_of_one_module() -> None:
     """But for those that install nothing: the container's, Docker's client, and Java."""
     calls = re.compile(r"\bsubprocess\.(run|Popen|call|check_\w+)\(|os\.(system|exec|spawn|popen)")
-    folders = ("feed", "training", "mlflow_model", "spark", "examples")
+    folders = ("mlflow_sealed", "training", "mlflow_model", "examples")
     found = {
         str(path.relative_to(ROOT))
         for folder in folders
@@ -64,11 +65,11 @@ def test_all_programs_are_started_by_way_of_one_module() -> None:
         if calls.search(path.read_text(encoding="utf-8"))
     }
     assert found == {
-        "feed/process.py",
-        "mlflow_model/container.py",
-        "mlflow_model/image/docker.py",
-        "mlflow_model/image/plugin.py",
-        "spark/java.py",
+        f"{TOOLKIT}/process.py",
+        f"{TOOLKIT}/server/run/supervisor.py",
+        f"{TOOLKIT}/image/docker.py",
+        f"{TOOLKIT}/image/plugin.py",
+        f"{TOOLKIT}/batch/java.py",
     }
 
 

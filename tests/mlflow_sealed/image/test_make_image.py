@@ -11,7 +11,7 @@ from cyclonedx.schema import SchemaVersion
 from mlflow_sealed.image import check, docker
 
 from tests.conftest import ROOT, Trained
-from tests.image.conftest import Built, run
+from tests.mlflow_sealed.image.conftest import Built, run
 from tests.package import VERSION
 
 COMMAND = [sys.executable, "-m", "mlflow_sealed.image", "build"]

@@ -9,6 +9,8 @@ import pytest
 from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.credential import CredentialError, Index
 
+from tests.conftest import ROOT
+
 URL = "https://me:s3cr%2Ft@feed.example:8443/org/pypi/simple/"
 INDEX = Index("https://feed.example:8443/org/pypi/simple/", "me", "s3cr/t")
 
@@ -141,12 +143,12 @@ def test_the_template_itself_is_refused() -> None:
     with pytest.raises(
         CredentialError, match="a placeholder of pip.conf.template is not filled in"
     ):
-        credential.read({"PIP_CONFIG_FILE": str(credential.TEMPLATE)})
+        credential.read({"PIP_CONFIG_FILE": str(ROOT / credential.TEMPLATE)})
 
 
 def test_a_rendered_template_is_private_and_reads_back(tmp_path: Path) -> None:
     path = tmp_path / "pip.conf"
-    credential.write_pip_conf(INDEX, path)
+    credential.write_pip_conf(INDEX, path, template=ROOT / credential.TEMPLATE)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert credential.read({"PIP_CONFIG_FILE": str(path)}).feed == INDEX
     assert [file.name for file in tmp_path.iterdir()] == ["pip.conf"]
@@ -154,7 +156,7 @@ def test_a_rendered_template_is_private_and_reads_back(tmp_path: Path) -> None:
 
 def test_pip_itself_reads_a_rendered_template(tmp_path: Path) -> None:
     path = tmp_path / "pip.conf"
-    credential.write_pip_conf(INDEX, path)
+    credential.write_pip_conf(INDEX, path, template=ROOT / credential.TEMPLATE)
     shown = subprocess.run(
         [sys.executable, "-m", "pip", "config", "get", "global.extra-index-url"],
         env={"PIP_CONFIG_FILE": str(path)},

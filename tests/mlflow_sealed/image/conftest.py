@@ -20,7 +20,7 @@ from mlflow_sealed.image import docker, docker_config
 
 from mlflow_sealed import process
 from tests.conftest import PROJECT, ROOT, Feed, Trained, clean_environ, train
-from tests.image.secrets_search import Watch
+from tests.mlflow_sealed.image.secrets_search import Watch
 from training.options import DATA
 
 COMMAND: Final = (

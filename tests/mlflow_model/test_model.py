@@ -53,7 +53,9 @@ def load(path: Path) -> DiabetesModel:
     artifacts = {"booster": "artifacts/booster.ubj", "training": "artifacts/training.json"}
     loaded = DiabetesModel()
     loaded.load_context(
-        PythonModelContext({key: str(path / value) for key, value in artifacts.items()}, {})
+        PythonModelContext(
+            {key: str(path / value) for key, value in artifacts.items()}, {"name": "diabetes"}
+        )
     )
     return loaded
 
@@ -364,7 +366,7 @@ def tampered(tmp_path: Path, saved: Path) -> Path:
 def change_record(path: Path, **changes: Any) -> None:
     file = path / "artifacts" / "training.json"
     training = json.loads(file.read_text(encoding="utf-8"))
-    training["mypreprocessing"].update(changes)
+    training["package"].update(changes)
     file.write_text(json.dumps(training), encoding="utf-8")
 
 

@@ -153,7 +153,7 @@ def test_a_server_that_never_listens_is_an_error_and_ended(tmp_path: Path) -> No
 LEAVES = """
 import sys, time
 from pathlib import Path
-from feed import process
+from mlflow_sealed import process
 process.end_on_sigterm()
 port = process.free_port()
 code = Path(sys.argv[1]).read_text()
@@ -179,7 +179,7 @@ def test_sigterm_ends_the_servers_too(tmp_path: Path) -> None:
 
 STATUS = """
 import sys
-from feed import process
+from mlflow_sealed import process
 process.end_on_sigterm()
 sys.exit(process.status(sys.argv[1:]))
 """
@@ -224,7 +224,7 @@ def test_a_file_that_is_no_program_is_named(tmp_path: Path) -> None:
 
 COMMAND = """
 import os, signal, sys
-from feed import process
+from mlflow_sealed import process
 @process.command(LookupError, ProcessLookupError)
 def main(code: str) -> int:
     exec(code)

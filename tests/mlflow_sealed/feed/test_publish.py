@@ -57,9 +57,14 @@ def copy(folder: Path) -> Path:
 def changed(folder: Path) -> Path:
     """A copy of the package with one more line, and the same version."""
     project = copy(folder)
-    with (project / "src" / "mypreprocessing" / "features.py").open("a") as file:
-        file.write("\n# another line\n")
+    change(project)
     return project
+
+
+def change(package: Path) -> None:
+    """Add a line to a package that is a copy."""
+    with (package / "src" / package.name / "__init__.py").open("a") as file:
+        file.write("\n# another line\n")
 
 
 def test_two_builds_on_two_paths_and_two_clocks_give_the_same_bytes(

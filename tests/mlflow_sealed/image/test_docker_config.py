@@ -11,7 +11,9 @@ from mlflow_sealed.image import docker_config
 from mlflow_sealed.image.plugin import NAME
 
 from mlflow_sealed import process
+from tests.conftest import PROJECT, ROOT
 
+LOCK = PROJECT.lock("server")
 LOGIN = {"auths": {"registry.example": {"auth": "bWU6czNjcmV0"}}, "credHelpers": {"a": "b"}}
 
 
@@ -29,7 +31,7 @@ def user(tmp_path: Path) -> Path:
 
 
 def _make(user: Path, tmp_path: Path) -> Path:
-    return docker_config.make({"DOCKER_CONFIG": str(user)}, tmp_path / "cache" / "ours")
+    return docker_config.make({"DOCKER_CONFIG": str(user)}, LOCK, tmp_path / "cache" / "ours")
 
 
 def test_logins_helpers_and_aliases_are_kept_and_the_builder_is_added(
@@ -62,7 +64,7 @@ def test_it_can_be_made_again_from_itself(user: Path, tmp_path: Path) -> None:
     config = json.loads((user / "config.json").read_text(encoding="utf-8"))
     config["auths"]["second.example"] = {}
     (user / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    again = docker_config.make({"DOCKER_CONFIG": str(ours)}, ours)
+    again = docker_config.make({"DOCKER_CONFIG": str(ours)}, LOCK, ours)
     found = json.loads((again / "config.json").read_text(encoding="utf-8"))
     assert set(found["auths"]) == {"registry.example", "second.example"}
     assert (ours / "contexts").resolve() == (user / "contexts").resolve()
@@ -90,8 +92,10 @@ def test_the_plugin_imports_nothing_from_the_folder_of_the_build(
 ) -> None:
     plugin = _make(user, tmp_path) / "cli-plugins" / f"docker-{NAME}"
     (tmp_path / "json.py").write_text("raise SystemExit(99)", encoding="utf-8")
-    (tmp_path / "feed").mkdir()
-    (tmp_path / "feed" / "__init__.py").write_text("raise SystemExit(99)", encoding="utf-8")
+    (tmp_path / "mlflow_sealed").mkdir()
+    (tmp_path / "mlflow_sealed" / "__init__.py").write_text(
+        "raise SystemExit(99)", encoding="utf-8"
+    )
     done = subprocess.run(
         [plugin, "docker-cli-plugin-metadata"], cwd=tmp_path, capture_output=True, check=True
     )
@@ -99,10 +103,10 @@ def test_the_plugin_imports_nothing_from_the_folder_of_the_build(
 
 
 def test_one_line_gives_it_to_a_shell(user: Path) -> None:
-    command = f"{shlex.quote(sys.executable)} -m mlflow_sealed.image config"
+    command = f"{shlex.quote(sys.executable)} -m mlflow_sealed.cli image config"
     shown = subprocess.run(
         ["bash", "-c", f"export DOCKER_CONFIG=$({command}) && ls $DOCKER_CONFIG/cli-plugins"],
-        cwd=docker_config.ROOT,
+        cwd=ROOT,
         env={"PATH": "/usr/bin:/bin", "DOCKER_CONFIG": str(user)},
         capture_output=True,
         text=True,

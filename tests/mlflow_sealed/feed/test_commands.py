@@ -10,16 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mlflow_sealed.feed import access, publish
 from mlflow_sealed.feed import commands as command
-from mlflow_sealed.feed import publish
 from mlflow_sealed.feed.access import credential_or_local
-from mlflow_sealed.feed.local import LocalFeed
 from mlflow_sealed.feed.packages import publish_packages
 
 from mlflow_sealed import process
-from tests.conftest import PACKAGE, PROJECT, ROOT, Feed, clean_environ
+from tests.conftest import PROJECT, ROOT, Feed, clean_environ
+from tests.mlflow_sealed.feed.test_publish import changed
 from tests.package import VERSION
-from tests.test_publish import changed
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -57,7 +56,8 @@ def run_here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
 @pytest.fixture
 def no_local_feed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A checkout whose local feed was never started, and a user without a credential."""
-    monkeypatch.setattr(LocalFeed.__init__, "__defaults__", (tmp_path / ".feed",))
+    for module in (access, command):
+        monkeypatch.setattr(module, "HOME", str(tmp_path / ".feed"))
     for name in os.environ.keys() - clean_environ().keys():
         monkeypatch.delenv(name)
 
@@ -183,8 +183,8 @@ def test_the_local_feed_is_served_until_ctrl_c(tmp_path: Path) -> None:
     code = (
         # A shell that runs the tests in the background has SIGINT ignored, for its children too.
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "import sys; from pathlib import Path; from feed import __main__ as c, local;"
-        f"local.LocalFeed.__init__.__defaults__ = (Path({str(tmp_path / 'home')!r}),);"
+        "import sys; from mlflow_sealed.feed import commands as c;"
+        f"c.HOME = {str(tmp_path / 'home')!r};"
         f"sys.exit(c.main(['serve', '--port', '{port}']))"
     )
     with subprocess.Popen(

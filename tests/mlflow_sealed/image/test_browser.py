@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 
 from tests.browser import PATIENCE_S, chromium, found
 from tests.conftest import ROOT
-from tests.image.conftest import Container
+from tests.mlflow_sealed.image.conftest import Container
 
 OPERATION = "#operations-predictions-invocations"
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import requests
 
-from tests.image.conftest import Built, Container, running
+from tests.mlflow_sealed.image.conftest import Built, Container, running
 from tests.records import record
 from tests.serving.running import CSV, JSON, PARQUET
 

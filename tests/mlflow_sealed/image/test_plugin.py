@@ -17,8 +17,8 @@ from mlflow_sealed.image import context, docker
 
 from mlflow_sealed import process
 from tests.conftest import Trained
-from tests.image import standin
-from tests.image.conftest import Built, run, until
+from tests.mlflow_sealed.image import standin
+from tests.mlflow_sealed.image.conftest import Built, run, until
 from tests.package import VERSION
 
 MISSING: Final = "error: no feed credential: set PIP_CONFIG_FILE"

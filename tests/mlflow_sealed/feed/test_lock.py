@@ -10,14 +10,19 @@ import pytest
 import yaml
 from mlflow.utils.environment import _PythonEnv
 from mlflow_sealed.feed import lock, publish
-from mlflow_sealed.feed.lock import DEVELOPMENT, ROOT, SERVING, TRAINING, LockError
+from mlflow_sealed.feed.lock import LockError
+from mlflow_sealed.project import Project, read
 
+from tests.conftest import PROJECT, ROOT
+from tests.mlflow_sealed.feed.test_publish import change, changed
 from tests.package import VERSION
-from tests.test_publish import changed
 
-SPARK = (lock.SPARK, lock.SPARK_BUILD, lock.SPARK_EXECUTORS, lock.SPARK_FITTING)
-LOCKS = (lock.BOOTSTRAP, SERVING, TRAINING, DEVELOPMENT, *SPARK)
-PEERS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("benchmarks/peers/*/*.txt"))
+LOCKS = {name: str(each.file) for name, each in PROJECT.locks.items()}
+MODEL, SERVER, TRAINING, DEVELOPMENT = (
+    LOCKS[name] for name in ("model", "server", "training", "development")
+)
+PEERS = [file for name, file in LOCKS.items() if name.startswith("peer_")]
+EXECUTORS = [LOCKS[name] for name in ("executors", "fitting")]
 
 
 def pins(path: str) -> set[tuple[str, str]]:
@@ -26,7 +31,7 @@ def pins(path: str) -> set[tuple[str, str]]:
     return set(re.findall(r"^([a-z0-9.-]+)(?:\[[a-z,]+\])?==(\S+)", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("path", [*LOCKS, *PEERS])
+@pytest.mark.parametrize("path", list(LOCKS.values()))
 def test_every_requirement_has_a_version_and_a_hash(path: str) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
@@ -36,23 +41,38 @@ def test_every_requirement_has_a_version_and_a_hash(path: str) -> None:
         assert re.fullmatch(r"\S+==\S+( ;.*)? \\(\n    --hash=sha256:[0-9a-f]{64}( \\)?)+", block)
 
 
-@pytest.mark.parametrize(("inner", "outer"), [(SERVING, TRAINING), (TRAINING, DEVELOPMENT)])
+@pytest.mark.parametrize(
+    ("inner", "outer"), [(MODEL, TRAINING), (MODEL, SERVER), (TRAINING, DEVELOPMENT)]
+)
 def test_what_is_tested_is_what_is_trained_is_what_is_served(inner: str, outer: str) -> None:
     assert len(pins(inner)) > 40
-    # .venv has the private package from its sources.
-    expected = {"mypreprocessing"} if outer == DEVELOPMENT else set()
+    expected = {
+        DEVELOPMENT: {"mlflow-sealed", "mypreprocessing"},  # .venv has them from their sources
+        SERVER: {"mypreprocessing", "scipy", "xgboost-cpu"},  # the model's own
+    }.get(outer, set())
     assert {name for name, _ in pins(inner) - pins(outer)} == expected
 
 
-@pytest.mark.parametrize("path", [*LOCKS, *PEERS])
+@pytest.mark.parametrize("path", list(LOCKS.values()))
 def test_no_lock_names_an_index(path: str) -> None:
     assert "://" not in (ROOT / path).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", [SERVING, TRAINING, *PEERS])
+@pytest.mark.parametrize("path", [MODEL, TRAINING, *PEERS])
 def test_the_wheel_of_these_sources_is_the_one_in_the_lock(path: str, wheel: Path) -> None:
-    lock.check(wheel, ROOT / path)
+    lock.check(wheel, PROJECT)
     assert lock.locked_sha256(wheel.name, ROOT / path) == publish.sha256(wheel)
+
+
+@pytest.mark.parametrize("path", [SERVER, TRAINING])
+def test_the_toolkit_of_these_sources_is_the_one_in_the_lock(path: str, toolkit: Path) -> None:
+    lock.check(toolkit, PROJECT)
+    assert lock.locked_sha256(toolkit.name, ROOT / path) == publish.sha256(toolkit)
+
+
+@pytest.mark.parametrize("path", [MODEL, LOCKS["executors"], LOCKS["fitting"]])
+def test_no_model_and_no_executor_has_the_server(path: str) -> None:
+    assert "mlflow-sealed" not in dict(pins(path))
 
 
 def test_a_changed_source_under_a_locked_version_is_an_error(tmp_path: Path) -> None:
@@ -60,23 +80,23 @@ def test_a_changed_source_under_a_locked_version_is_an_error(tmp_path: Path) -> 
     with pytest.raises(
         LockError, match="these sources give .*: raise the version in mypreprocessing"
     ):
-        lock.check(other)
+        lock.check(other, PROJECT)
 
 
 def test_a_version_that_is_not_locked_is_an_error(tmp_path: Path, wheel: Path) -> None:
     other = tmp_path / wheel.name.replace(VERSION, "1.2.0")
     shutil.copy(wheel, other)
     with pytest.raises(LockError, match="does not have mypreprocessing-1.2.0.*: run make lock"):
-        lock.check(other)
+        lock.check(other, PROJECT)
 
 
 def test_the_peers_have_the_version_of_xgboost_that_is_served() -> None:
     assert len(PEERS) >= 5
-    served = dict(pins(SERVING))["xgboost-cpu"]
+    served = dict(pins(MODEL))["xgboost-cpu"]
     assert {dict(pins(path))["xgboost-cpu"] for path in PEERS} == {served}
 
 
-@pytest.mark.parametrize("path", [lock.SPARK_EXECUTORS, lock.SPARK_FITTING])
+@pytest.mark.parametrize("path", EXECUTORS)
 def test_executors_have_the_versions_that_are_tested(path: str) -> None:
     assert pins(path)
     assert pins(path) <= pins(DEVELOPMENT)
@@ -126,31 +146,47 @@ def test_conda_gets_a_python_that_we_name_and_mlflow_takes_the_one_at_hand() -> 
     assert not read.build_dependencies
 
 
+def copied(folder: Path) -> Project:
+    """The project's packages, and all that its locks are made from, in a folder of their own."""
+    left_out = shutil.ignore_patterns("__pycache__", ".*")
+    for each in PROJECT.packages.folders:
+        shutil.copytree(ROOT / each, folder / each, ignore=left_out)
+    for path in ("project.toml", "pyproject.toml", "mlflow_model/requirements.in"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, folder / path)
+    for name in LOCKS.values():
+        for file in (Path(name), Path(name).with_suffix(".in")):
+            if (ROOT / file).exists():
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / file, folder / file)
+    return read(folder)
+
+
 @pytest.mark.services
-def test_locking_again_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locking_again_changes_nothing(tmp_path: Path) -> None:
     """The whole of it, on a copy: build, serve, resolve."""
-    for path in (
-        *LOCKS,
-        "pyproject.toml",
-        "mlflow_model/requirements.in",
-        "training/requirements.in",
-        *(str(Path(each).with_suffix(".in")) for each in SPARK),
-    ):
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / path, tmp_path / path)
-    shutil.copytree(ROOT / "mypreprocessing", tmp_path / "mypreprocessing")
-    monkeypatch.setattr(lock, "ROOT", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    before = {path: pins(str(tmp_path / path)) for path in LOCKS}
-    lock.lock()
-    assert {path: pins(str(tmp_path / path)) for path in LOCKS} == before
+    lock.lock(copied(tmp_path))
+    again = {path: (tmp_path / path).read_bytes() for path in LOCKS.values()}
+    assert again == {path: (ROOT / path).read_bytes() for path in LOCKS.values()}
 
 
+@pytest.mark.parametrize("package", ["mypreprocessing", "mlflow_sealed"])
 def test_locking_a_changed_source_under_a_locked_version_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, package: str
 ) -> None:
-    project = changed(tmp_path)
-    assert project == tmp_path / "mypreprocessing"
-    monkeypatch.setattr(lock, "ROOT", tmp_path)
-    with pytest.raises(LockError, match="raise the version"):
-        lock.lock()
+    project = copied(tmp_path)
+    change(tmp_path / package)
+    # Without what lies in a package, which is resolved before a wheel is built.
+    locks = {name: each for name, each in project.locks.items() if "pyspark" not in str(each.file)}
+    with pytest.raises(LockError, match=f"raise the version in {package}/pyproject.toml"):
+        lock.lock(project.model_copy(update={"locks": locks}))
+
+
+@pytest.mark.services
+def test_a_version_that_was_never_published_can_be_locked_again(tmp_path: Path) -> None:
+    project = copied(tmp_path)
+    change(tmp_path / "mlflow_sealed")
+    locks = {name: project.locks[name] for name in ("model", "server")}
+    lock.lock(project.model_copy(update={"locks": locks}), same_version=True)
+    assert pins(str(tmp_path / SERVER)) == pins(SERVER)
+    assert (tmp_path / SERVER).read_bytes() != (ROOT / SERVER).read_bytes()

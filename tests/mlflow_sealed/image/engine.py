@@ -11,7 +11,7 @@ from pathlib import Path
 from mlflow_sealed.image import docker
 
 from mlflow_sealed import process
-from tests.image import standin
+from tests.mlflow_sealed.image import standin
 
 HOW = (
     "to run these tests: be root on Linux; `make setup` installs docker.io and mmdebstrap "

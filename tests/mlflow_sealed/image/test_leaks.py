@@ -14,9 +14,9 @@ import pytest
 from mlflow_sealed.image import docker
 
 from tests.conftest import CHAMPION, Trained
-from tests.image import standin
-from tests.image.conftest import Built
-from tests.image.secrets_search import Watch, forms, found, found_below, layers
+from tests.mlflow_sealed.image import standin
+from tests.mlflow_sealed.image.conftest import Built
+from tests.mlflow_sealed.image.secrets_search import Watch, forms, found, found_below, layers
 
 pytestmark = pytest.mark.no_cover  # what is tested runs in containers
 

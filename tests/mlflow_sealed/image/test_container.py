@@ -14,11 +14,13 @@ from typing import Any, Final, Self
 
 import pytest
 import requests
+from mlflow_sealed.flavor import manifest
 from mlflow_sealed.image import check, context, docker
-from mlflow_sealed.server.run import container as entry
+from mlflow_sealed.server import settings
+from mlflow_sealed.server.run.supervisor import CANNOT_START
 
 from tests.conftest import CHAMPION, PROJECT, ROOT, Server, Trained
-from tests.image.conftest import Built, Container, running, starting, until
+from tests.mlflow_sealed.image.conftest import Built, Container, running, starting, until
 from tests.package import VERSION
 
 pytestmark = pytest.mark.no_cover  # what is tested runs in containers
@@ -366,7 +368,7 @@ def _kill_workers(container: Container) -> None:
 def _refused(*options: str) -> str:
     """Return the only line of a container that does not start."""
     with starting("diabetes", *options) as started:
-        assert started.wait() == entry.CANNOT_START
+        assert started.wait() == CANNOT_START
         lines = started.log().splitlines()
     assert len(lines) == 1, lines
     return lines[0]
