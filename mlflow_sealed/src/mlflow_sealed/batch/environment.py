@@ -30,7 +30,8 @@ def packed(requirements: Sequence[Path], environ: Mapping[str, str] = os.environ
     Parameters
     ----------
     requirements
-        Hash-locked files that go together, such as a model's requirements.txt and the executors' lock.
+        Hash-locked files that go together, such as a model's requirements.txt and the
+        executors' lock.
     environ
         Has the feed's credential, for the local feed too: ``mlflow-sealed feed run`` puts it there.
 

@@ -113,8 +113,8 @@ def _check(wheel: Path, lock: Path, root: Path) -> None:
     if locked != publish.sha256(wheel):
         raise LockError(
             f"{name} has {wheel.name} with sha256 {locked}, these sources give "
-            f"{publish.sha256(wheel)}: raise the version in {wheel.name.split('-')[0]}/pyproject.toml, "
-            "then run make lock"
+            f"{publish.sha256(wheel)}: raise the version in "
+            f"{wheel.name.split('-')[0]}/pyproject.toml, then run make lock"
         )
 
 
