@@ -202,11 +202,11 @@ def test_a_run_without_an_experiment_lands_in_ours_and_gives_the_same_model_file
     assert booster.read_bytes() == (model / "artifacts" / "booster.ubj").read_bytes()
 
 
-def test_the_figures_in_the_readme_are_those_of_the_run(trained: Trained) -> None:
+def test_the_figures_in_the_documentation_are_those_of_the_run(trained: Trained) -> None:
     table = re.search(r"^\| \| held out .*(\n\|.*)+", trained.output, re.MULTILINE)
     assert table is not None
     assert table[0].count("\n") == 1 + len(TITLES)
-    assert table[0] in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert table[0] in (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
 
 
 def test_the_held_out_rows_in_one_request_get_the_training_processs_answers(

@@ -38,7 +38,16 @@ def environment(folder: Path, *requirements: str) -> Path:
     subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, venv], check=True)
     python = venv / "bin" / "python"
     constraints = ("--constraints", str(PROJECT.lock("development")))
-    install = ["uv", "pip", "install", "--quiet", "--python", python, *constraints, *requirements]
+    install = [
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        str(python),
+        *constraints,
+        *requirements,
+    ]
     subprocess.run(install, cwd=folder, check=True)
     return python
 

@@ -96,7 +96,7 @@ def _of_step(step: definition.Step, sources: Sources) -> Iterator[str]:
 def _outputs(step: definition.Step, sources: Sources) -> list[str]:
     """Return the outputs of a step: those that the command behind its make target sets."""
     command = re.search(
-        rf"^{str(step.script).removeprefix('make ')}:.*\n\tpython -m mlflow_model\.image (\w+)",
+        rf"^{str(step.script).removeprefix('make ')}:.*\n\tmlflow-sealed image (\w+)",
         sources.makefile,
         re.MULTILINE,
     )
