@@ -114,7 +114,7 @@ def test_every_module_that_is_run_exists(page: Path) -> None:
 
 
 TOOLKIT = ROOT / "mlflow_sealed" / "src"
-FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"mlflow_sealed"}
+FOLDERS = {path.parent.name for path in ROOT.glob("[a-z]*/*")} - {"mlflow_sealed"}
 
 
 def is_there(name: str) -> bool:
