@@ -35,6 +35,7 @@ lint: .venv/ready ## check formatting, lint, types and the pipeline's schema
 	ruff format --check .
 	ruff check .
 	mypy
+	lint-imports
 	yamllint --strict azure-pipelines.yml conda.yaml MLproject .yamllint
 	check-jsonschema --builtin-schema vendor.azure-pipelines --data-transform azure-pipelines --regex-variant nonunicode azure-pipelines.yml
 	hadolint mlflow_sealed/src/mlflow_sealed/image/Dockerfile
