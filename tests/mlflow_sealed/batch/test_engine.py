@@ -9,7 +9,7 @@ import pytest
 from mlflow_sealed.batch import engine
 from mlflow_sealed.batch.engine import EngineError
 
-from tests.spark.conftest import Registry
+from tests.mlflow_sealed.batch.conftest import Registry
 
 
 @pytest.fixture
