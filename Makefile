@@ -61,10 +61,10 @@ score: .venv/ready ## mlflow run: a table through the champion, on Spark; ARGS='
 	mlflow-sealed feed run -- mlflow run . -e batch_score --env-manager uv --experiment-name diabetes $(ARGS)
 
 promote: .venv/ready ## make a registered version the champion; VERSION=3
-	python -m training.promote $(VERSION)
+	mlflow-sealed model promote $(VERSION)
 
 rollback: .venv/ready ## make the version the champion that was before
-	python -m training.promote --back
+	mlflow-sealed model rollback
 
 serve: .venv/ready ## the champion on 127.0.0.1:5000, as the container serves it
 	mlflow-sealed serve
@@ -75,7 +75,7 @@ ui: .venv/ready ## the MLflow UI on 127.0.0.1:5001
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --workers 1 --host 127.0.0.1 --port 5001
 
 report: .venv/ready ## the champion's run as one HTML file, report.html; ARGS=RUN_ID for another run
-	python -m training.report $(ARGS)
+	mlflow-sealed model report $(ARGS)
 
 due: .venv/ready ## has the champion an image of this serving code? REPOSITORY=registry.example.org/diabetes
 	mlflow-sealed image due $(REPOSITORY)

@@ -69,7 +69,7 @@ def test_a_figure_that_is_not_defined_is_absent(
     assert over_repeats(np.array(labels), predicted, threshold).keys() == found.keys()
 
 
-def test_the_bootstrap_is_scikit_learns_figures_of_drawn_patients() -> None:
+def test_the_bootstrap_is_scikit_learns_figures_of_drawn_records() -> None:
     drawn = np.random.default_rng(7).multinomial(200, np.full(200, 1 / 200), 1000)
     aucs = [metrics.roc_auc_score(LABELS, PREDICTED, sample_weight=each) for each in drawn]
     low, high = np.quantile(aucs, [0.025, 0.975])

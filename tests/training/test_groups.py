@@ -1,20 +1,16 @@
-"""Groups: who belongs to which, and what a small one may say."""
+"""Groups: which patients belong to which."""
 
-import numpy as np
 import pandas as pd
 import pytest
-from mlflow_sealed.training.measure.subgroups import KINDS, groups, memberships
 
-from tests.conftest import ROOT
+from tests.measured import data
 from tests.records import record
-from training.dataset import read
-from training.options import DATA
+from training.groups import KINDS, memberships
 
 
 def test_every_patient_is_in_one_group_of_each_kind() -> None:
-    data = read(ROOT / DATA)
     for kind in KINDS:
-        rows = [row for k, _, found in memberships(data.records) if k == kind for row in found]
+        rows = [row for k, _, found in memberships(data().records) if k == kind for row in found]
         assert sorted(rows) == list(range(768))
 
 
@@ -37,12 +33,10 @@ def test_a_patients_groups(changes: dict[str, float | None], age: str, missing: 
     ]
 
 
-def test_a_group_with_few_of_a_label_is_small() -> None:
-    data = read(ROOT / DATA)
-    predicted = np.where(data.labels, 0.7, 0.2)[np.newaxis]
-    found = {group.name: group for group in groups(data, predicted, 0.5, seed=1)}
-    assert found["over 60"].small
-    assert found["over 60"].positive == 7
-    assert not found["21 to 30"].small
-    assert found["21 to 30"].rows == 417
-    assert found["21 to 30"].figures["auc"].value == 1
+def test_the_groups_of_the_data_are_those_of_the_card() -> None:
+    sizes = {name: len(rows) for _, name, rows in memberships(data().records)}
+    assert [*sizes] == [
+        *("21 to 30", "31 to 40", "41 to 50", "51 to 60", "over 60"),
+        *("0 missing", "1 missing", "2 missing", "3 or more missing"),
+    ]
+    assert sizes["21 to 30"] == 417

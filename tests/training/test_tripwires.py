@@ -7,23 +7,21 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from mlflow_sealed.training.measure.evaluate import evaluate, split
-from mlflow_sealed.training.measure.results import Evaluation
+from mlflow_sealed.training.measure.dataset import DataError, Dataset
 from mlflow_sealed.training.measure.tripwires import TripwireError, check, check_data
 
 from mypreprocessing import FEATURES, MEASUREMENTS
-from tests.conftest import ROOT
+from tests import measured
+from tests.measured import SUBJECT, measure
 from training.__main__ import main
-from training.dataset import DataError, Dataset, read
-from training.fit import fit
-from training.options import DATA, Options
+from training.options import Options
 
 QUICK = Options(trees=40, learning_rate=0.2, repeats=1, folds=5)
 
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
-    return read(ROOT / DATA)
+    return measured.data()
 
 
 def leaking(data: Dataset) -> Dataset:
@@ -58,15 +56,15 @@ def test_the_published_leak_stops_the_training_and_its_run_has_failed(
 
 
 def test_the_same_data_without_the_leak_passes(data: Dataset) -> None:
-    check_data(data)
-    check(evaluated(data))
+    check_data(SUBJECT, data)
+    check(measure(data, QUICK))
 
 
 def test_a_shuffled_label_has_an_auc_of_a_half_within_its_interval_and_stops(
     data: Dataset,
 ) -> None:
     labels = np.random.default_rng(5).permutation(data.labels)
-    evaluation = evaluated(replace(data, labels=labels))
+    evaluation = measure(replace(data, labels=labels), QUICK)
     interval = evaluation.held_out_figures["auc"]
     assert interval.low < 0.5 < interval.high
     with pytest.raises(TripwireError, match=r"AUC of 0\.\d+, expected at least 0\.6; does each"):
@@ -75,7 +73,7 @@ def test_a_shuffled_label_has_an_auc_of_a_half_within_its_interval_and_stops(
 
 def test_a_reversed_label_is_found_in_the_data(data: Dataset) -> None:
     with pytest.raises(DataError, match=r"glucose: more of it goes with fewer .*label reversed"):
-        check_data(replace(data, labels=1 - data.labels))
+        check_data(SUBJECT, replace(data, labels=1 - data.labels))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +82,7 @@ def test_a_reversed_label_is_found_in_the_data(data: Dataset) -> None:
 def test_a_constant_column_is_an_error(data: Dataset, name: str, value: float) -> None:
     constant = replace(data, records=data.records.assign(**{name: value}))
     with pytest.raises(DataError, match=f"column {name}: expected values that vary, all 768 rows"):
-        check_data(constant)
+        check_data(SUBJECT, constant)
 
 
 def test_bad_data_has_no_run(
@@ -94,9 +92,3 @@ def test_bad_data_has_no_run(
     assert main(["--data", str(path)]) == 1
     assert capsys.readouterr().err.startswith("error: column glucose: more of it goes with fewer")
     assert client.get_experiment_by_name("diabetes") is None
-
-
-def evaluated(data: Dataset) -> Evaluation:
-    rows = split(data, QUICK)
-    classifier = fit(data.records.iloc[rows.training], data.labels[rows.training], QUICK)
-    return evaluate(data, rows, classifier, QUICK)

@@ -35,7 +35,7 @@ def test_the_precision_is_scikit_learns() -> None:
     assert band.middle[-1] == pytest.approx(labels.mean(), abs=0.02)
 
 
-def test_an_interval_is_that_of_other_patients() -> None:
+def test_an_interval_is_that_of_other_records() -> None:
     """The width of a share's: 1.96 standard errors to both sides."""
     evaluation = measured()
     weights = curves.resamples(evaluation)
@@ -47,7 +47,7 @@ def test_an_interval_is_that_of_other_patients() -> None:
     assert everyone.middle[0] == pytest.approx(share - (1 - share) / 4)
 
 
-def test_the_resamples_are_seeded_and_the_first_is_the_patients_themselves() -> None:
+def test_the_resamples_are_seeded_and_the_first_is_the_records_themselves() -> None:
     weights = curves.resamples(measured())
     np.testing.assert_array_equal(weights, curves.resamples(measured()))
     assert (weights[0] == 1).all()

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mlflow_sealed.training.measure.dataset import DataError
 
 from mypreprocessing import FEATURES, MEASUREMENTS
 from tests.conftest import ROOT
 from training import dataset
-from training.dataset import DataError
 from training.options import DATA
 
 HEADER = (
@@ -28,6 +28,7 @@ def csv(folder: Path, *lines: str) -> Path:
 def test_the_pima_data_is_the_one_that_its_readme_describes() -> None:
     data = dataset.read(ROOT / DATA)
     assert data.records.shape == (768, 8)
+    assert list(data.records.columns) == list(FEATURES)
     assert data.labels.sum() == 268
     assert data.sha256 == "c2e22ef40dba75987df000a8c2d936d8db725510f96a81855fe7b9bc810438ce"
     zeros = (data.records[list(MEASUREMENTS)] == 0).sum()

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow_sealed.training.measure.dataset import Dataset
 from xgboost import XGBClassifier
 
 from mypreprocessing import FEATURES, MEASUREMENTS, Patient
 from tests.conftest import ROOT
-from training.dataset import Dataset, read
+from training.dataset import read
 from training.fit import RISING, fit, probabilities
 from training.options import DATA, Options
 
