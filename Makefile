@@ -20,7 +20,7 @@ help: ## list the targets
 demo: .venv/ready ## the main job: publish, train, serve, predict; ARGS='-P trees=300', VERBOSE=1
 	@python -m examples.demo $(ARGS)
 
-test: .venv/ready ## every test, with branch coverage; ARGS=tests/test_fit.py for some, without its limits
+test: .venv/ready ## every test, with branch coverage; ARGS=tests/training for some, without its limits
 	@setup/packages.sh || echo 'the tests that need these packages are skipped' >&2
 	python -m pytest -n 3 --no-loadscope-reorder --cov --cov-report= --junit-xml=junit.xml $(ARGS)
 	coverage xml --quiet

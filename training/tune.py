@@ -83,7 +83,8 @@ def tune(settings: Settings) -> None:
     rows = split(data, options)
     study = _study(settings, study_name(data, settings))
     with log.start_run(PROJECT) as run:
-        log.log_tuning(run, PROJECT, data, rows, settings, study.study_name)
+        log.log_tuning(run, PROJECT, data, rows, settings)
+        mlflow.set_tag("study", study.study_name)
         missing = settings.trials - len(_complete(study))
         if missing > 0:
             study.optimize(

@@ -7,10 +7,11 @@ import mlflow
 import pytest
 import yaml
 from mlflow_sealed.command import parse
+from mlflow_sealed.training.measure.options import Measuring
 
 from tests.conftest import ROOT
 from training.__main__ import main
-from training.options import Measuring, Options
+from training.options import Options
 from training.tune import Settings
 
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text(encoding="utf-8"))

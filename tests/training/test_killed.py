@@ -8,7 +8,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from mlflow_sealed.training.register import versions as registry
+from mlflow_sealed.training.register.versions import RegisteredModel
 
 from tests.conftest import QUICK, ROOT, clean_environ, untraced
 from tests.trainings import At, Trainings, trainings
@@ -18,6 +18,7 @@ from training import __main__ as command
 pytestmark = [pytest.mark.usefixtures("one_picture"), pytest.mark.no_cover]
 
 OTHER = [*QUICK, "--trees", "6"]
+VERSIONS = "mlflow_sealed.training.register.versions"
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,7 @@ def store(champion_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (At("training.__main__", "evaluate", "before", signal.SIGINT), "FAILED"),
         (At("mlflow_sealed.training.log", "log_model", "before", signal.SIGTERM), "FAILED"),
         (
-            At(
-                "mlflow_sealed.training.register.versions",
-                "make_champion",
-                "before",
-                signal.SIGKILL,
-            ),
+            At(VERSIONS, "RegisteredModel.make_champion", "before", signal.SIGKILL),
             "RUNNING",
         ),
     ],
@@ -95,7 +91,7 @@ def test_a_training_that_is_ended_leaves_the_aliases_and_another_clears_away(
     store.train_here(OTHER)
     ended = "KILLED" if left == "RUNNING" else left
     assert store.statuses() == ["FINISHED", ended, "FINISHED"]
-    half = at.name == "make_champion"
+    half = at.name == "RegisteredModel.make_champion"
     assert store.versions() == (["1", "3"] if half else ["1", "2"])
     assert store.aliases() == {"champion": store.versions()[-1]}
 
@@ -104,13 +100,11 @@ def test_a_training_that_is_ended_leaves_the_aliases_and_another_clears_away(
     ("at", "left"),
     [
         (
-            At("mlflow_sealed.training.register.versions", "add", "before", signal.SIGTERM),
+            At(VERSIONS, "RegisteredModel.add", "before", signal.SIGTERM),
             "FINISHED",
         ),
         (
-            At(
-                "mlflow_sealed.training.register.versions", "make_champion", "after", signal.SIGKILL
-            ),
+            At(VERSIONS, "RegisteredModel.make_champion", "after", signal.SIGKILL),
             "RUNNING",
         ),
     ],
@@ -142,13 +136,14 @@ def test_two_trainings_at_once_both_end_well_and_the_history_is_whole(
     assert [status for status, _ in ended] == [0, 0], outputs
     assert store.versions() == ["1", "2", "3"]
     mlflow.set_tracking_uri(store.uri)
-    champion = registry.champion()
+    model = RegisteredModel("diabetes")
+    champion = model.champion()
     assert champion is not None
     said = [output.splitlines()[-1] for output in outputs]
     assert sum(f"models:/diabetes/{champion} is the champion" in line for line in said) == 1
     gone_back = []
     for version in store.client.get_registered_model("diabetes").tags["champions"].split()[1:]:
         gone_back.append(version)
-        registry.roll_back()
+        model.roll_back()
     assert gone_back[-1] == champion
-    assert registry.champion() == "1"
+    assert model.champion() == "1"

@@ -1,6 +1,5 @@
 """Logging a training, in this process: the run, the aliases, and what a failure leaves."""
 
-import json
 import sys
 
 import mlflow
@@ -122,26 +121,6 @@ def test_a_run_in_the_default_experiment_is_left_with_a_note(
     assert "mlflow.other" not in run.data.tags
     note = client.get_run(made.info.run_id).data.tags["mlflow.note.content"]
     assert note == f"The training is run {run.info.run_id} of the experiment diabetes."
-
-
-@pytest.mark.parametrize(
-    ("direct_url", "place"),
-    [
-        (None, "index"),
-        (json.dumps({"url": "file:///x", "dir_info": {"editable": True}}), "editable sources"),
-        (json.dumps({"url": "file:///x.whl", "archive_info": {}}), "file"),
-    ],
-)
-def test_where_the_package_was_installed_from_follows_pep_610(
-    monkeypatch: pytest.MonkeyPatch, direct_url: str | None, place: str
-) -> None:
-    class Distribution:
-        def read_text(self, name: str) -> str | None:
-            assert name == "direct_url.json"
-            return direct_url
-
-    monkeypatch.setattr("importlib.metadata.distribution", lambda _: Distribution())
-    assert log.installed_from() == place
 
 
 def _versions(client: mlflow.MlflowClient) -> list[str]:

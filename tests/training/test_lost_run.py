@@ -15,12 +15,12 @@ from mlflow_sealed.command import parse
 from mlflow_sealed.image import commands as image
 from mlflow_sealed.image import release
 from mlflow_sealed.process import ProcessError
-from mlflow_sealed.training import commands as promote
+from mlflow_sealed.training import commands
 from mlflow_sealed.training.measure.evaluate import evaluate
 from mlflow_sealed.training.measure.results import Evaluation
-from mlflow_sealed.training.register import versions as registry
 from mlflow_sealed.training.register.champion import Champion, find_champion
-from mlflow_sealed.training.show import report
+from mlflow_sealed.training.register.cleanup import clear_versions
+from mlflow_sealed.training.register.versions import PENDING, PROMOTION, RegisteredModel
 
 from mlflow_sealed import process
 from tests.conftest import QUICK
@@ -117,7 +117,7 @@ def test_the_very_model_gets_a_version_with_a_run_which_a_person_promotes(
     assert aliases(lost) == {"champion": "1", "challenger": "2"}
     assert main(QUICK) == 0
     assert aliases(lost) == {"champion": "1", "challenger": "2"}
-    assert promote.main(["2"]) == 0
+    assert commands.main(["promote", "2"]) == 0
     assert main(OTHER) == 0
     assert aliases(lost) == {"champion": "3"}
     assert NOTHING not in capsys.readouterr().out.split("models:/diabetes/2 is")[-1]
@@ -166,7 +166,7 @@ def crown(client: mlflow.MlflowClient, run: str | None) -> None:
 
 def as_found() -> Champion:
     options = parse(QUICK, Options, program="train")
-    found = find_champion(read(options.data), options)
+    found = find_champion(RegisteredModel("diabetes"), read(options.data), options)
     assert found is not None
     return found
 
@@ -218,7 +218,7 @@ def test_a_server_that_fails_is_not_taken_for_a_run_that_is_gone(
     monkeypatch.setattr(mlflow.MlflowClient, "get_run", refused)
     monkeypatch.setitem(training_command.FIT, XGBOOST, None)
     assert main(OTHER) == 1
-    assert report.main([]) == 1
+    assert commands.main(["report"]) == 1
     assert capsys.readouterr().err.splitlines()[-2:] == ["error: you may not see it"] * 2
     assert aliases(client_with_champion) == {"champion": "1"}
 
@@ -228,18 +228,18 @@ def test_a_version_registered_by_half_whose_run_is_gone_is_deleted(
 ) -> None:
     deleted = lost.create_run("0").info.run_id  # it was running
     lost.delete_run(deleted)
-    tags = {registry.PROMOTION: registry.PENDING}
+    tags = {PROMOTION: PENDING}
     for run in (run_id(lost), deleted, None, ""):
         lost.create_model_version("diabetes", "file:///none", run_id=run, tags=tags)
-    assert registry.clear_away(set()) == (set(), ["5", "4", "3", "2"])
+    assert clear_versions(RegisteredModel("diabetes"), set()) == (set(), ["5", "4", "3", "2"])
 
 
 def test_a_person_promotes_and_goes_back_without_runs(
     lost: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lost.create_model_version("diabetes", "file:///none", run_id=run_id(lost))
-    assert promote.main(["2"]) == 0
-    assert promote.main(["--back"]) == 0
+    assert commands.main(["promote", "2"]) == 0
+    assert commands.main(["rollback"]) == 0
     assert aliases(lost) == {"champion": "1"}
     assert capsys.readouterr().err == ""
 
@@ -247,12 +247,12 @@ def test_a_person_promotes_and_goes_back_without_runs(
 def test_the_report_of_a_champion_without_a_run_is_one_line(
     lost: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert report.main([]) == 1
+    assert commands.main(["report"]) == 1
     assert capsys.readouterr().err == (
         f"error: models:/diabetes/1, the champion, has nothing to report: its run {run_id(lost)} "
         "is gone; name another run, as in make report ARGS=RUN_ID\n"
     )
-    assert report.main([run_id(lost)]) == 1
+    assert commands.main(["report", run_id(lost)]) == 1
     assert capsys.readouterr().err.startswith("error: there is no run ")
 
 
@@ -261,7 +261,7 @@ def test_the_report_of_a_run_that_is_only_deleted_is_written(
 ) -> None:
     run = run_id(client_with_champion)
     client_with_champion.delete_run(run)
-    assert report.main([]) == 0
+    assert commands.main(["report"]) == 0
     assert capsys.readouterr().out.startswith(f"report.html: run {run}, ")
 
 

@@ -11,10 +11,11 @@ import mlflow.artifacts
 import pandas as pd
 import pytest
 from mlflow_sealed.command import parse
+from mlflow_sealed.training.log import OUT_OF_FOLD
 from mlflow_sealed.training.measure.evaluate import evaluate
 from mlflow_sealed.training.measure.results import Evaluation
-from mlflow_sealed.training.register import versions as registry
-from mlflow_sealed.training.register.champion import OUT_OF_FOLD, Champion, find_champion
+from mlflow_sealed.training.register.champion import Champion, find_champion
+from mlflow_sealed.training.register.versions import PROMOTION, RegisteredModel
 
 from tests import conftest
 from tests.conftest import ROOT
@@ -128,7 +129,7 @@ def test_a_model_is_not_the_champion_unasked_where_the_champions_predictions_are
 def as_found(*arguments: str) -> Champion:
     """The champion as a training with these arguments meets it."""
     options = parse([*conftest.QUICK, *arguments], Options, program="train")
-    found = find_champion(read(options.data), options)
+    found = find_champion(RegisteredModel("diabetes"), read(options.data), options)
     assert found is not None
     return found
 
@@ -206,7 +207,7 @@ def is_challenger(
     assert run.data.tags["promotion.compared_with"].startswith("version 1, refitted from its para")
     (reason, *_) = comparison_of(run)["reasons_against"]
     assert reason.startswith(why)
-    assert client.get_model_version("diabetes", "2").tags[registry.PROMOTION] == "challenger"
+    assert client.get_model_version("diabetes", "2").tags[PROMOTION] == "challenger"
     return run
 
 
@@ -232,7 +233,7 @@ def test_a_version_that_was_rolled_back_does_not_come_back_by_itself(
     train("--trees", "2")
     train()
     assert aliases(client) == {"champion": "2"}
-    registry.roll_back()
+    RegisteredModel("diabetes").roll_back()
     train()
     said = capsys.readouterr().out.splitlines()[-1]
     assert said.endswith("/2 is this very model, which was rolled back: make promote VERSION=2")

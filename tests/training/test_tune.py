@@ -7,11 +7,12 @@ import mlflow
 import numpy as np
 import optuna
 import pytest
+from mlflow_sealed.training.measure.dataset import Dataset
 from mlflow_sealed.training.measure.evaluate import split
 
 from tests.conftest import ROOT
 from training import tune
-from training.dataset import Dataset, read
+from training.dataset import read
 from training.options import DATA, Options
 
 QUICK = ["--data", str(ROOT / DATA), "--folds", "2", "--repeats", "1"]

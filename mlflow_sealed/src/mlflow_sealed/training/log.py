@@ -94,16 +94,11 @@ def log_provenance(
 
 
 def log_tuning(
-    run: mlflow.ActiveRun,
-    project: Project,
-    data: Dataset,
-    split: Split,
-    settings: Measuring,
-    study: str,
+    run: mlflow.ActiveRun, project: Project, data: Dataset, split: Split, settings: Measuring
 ) -> None:
-    """Log what a tuning is made from: its parameters, the rows that it sees, and its study."""
+    """Log what a tuning is made from: its parameters, and the rows that it sees."""
     _log_params(run, settings)
-    mlflow.set_tags({"step": "tuning", "data.sha256": data.sha256, "study": study})
+    mlflow.set_tags({"step": "tuning", "data.sha256": data.sha256})
     _log_rows(project, data, split.training, settings.data, "training")
 
 

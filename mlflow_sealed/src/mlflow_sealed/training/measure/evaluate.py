@@ -58,7 +58,7 @@ def split(data: Dataset, options: Measuring) -> Split:
     return Split(np.sort(training), np.sort(held_out))
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 # all that an evaluation is of; what a model answered, by keyword
     subject: Subject,
     data: Dataset,
     rows: Split,

@@ -74,8 +74,8 @@ class Evaluation:
     data, split, options, threshold
         What was trained on, and how.
     out_of_fold
-        For each predictor of the subject, the probabilities for all rows of the data by models that have
-        not seen them: shape (repeats, n), the same folds for each.
+        For each predictor of the subject, the probabilities for all rows of the data by models that
+        have not seen them: shape (repeats, n), the same folds for each.
     held_out
         The registered model's probabilities for the held-out rows, in their order.
     cross_validated
