@@ -9,6 +9,7 @@ from tests.conftest import ROOT
 from training.dataset import read
 from training.fit import fit
 from training.options import DATA, Options
+from training.subject import SUBJECT
 
 OPTIONS = Options(trees=40, folds=3, repeats=2)
 
@@ -19,4 +20,4 @@ def measured() -> Evaluation:
     data = read(ROOT / DATA)
     rows = split(data, OPTIONS)
     classifier = fit(data.records.iloc[rows.training], data.labels[rows.training], OPTIONS)
-    return evaluate(data, rows, classifier, OPTIONS, jobs=1)
+    return evaluate(data, rows, classifier, OPTIONS, subject=SUBJECT, jobs=1)

@@ -24,6 +24,7 @@ from training.fit import fit
 from training.fit_on_spark import SparkFitError, fit_on_spark
 from training.options import SPARK, XGBOOST, Options
 from training.project import NAME
+from training.subject import SUBJECT
 
 FIT: Final = {XGBOOST: fit, SPARK: fit_on_spark}
 
@@ -49,7 +50,7 @@ def train(options: Options) -> None:
         log.log_provenance(run, data, rows, options)
         records, labels = data.records.iloc[rows.training], data.labels[rows.training]
         classifier = FIT[options.engine](records, labels, options)
-        evaluation = evaluate(data, rows, classifier, options)
+        evaluation = evaluate(data, rows, classifier, options, subject=SUBJECT)
         print(table(evaluation))
         log.log_figures(evaluation)
         check(evaluation)

@@ -11,6 +11,7 @@ from mlflow_sealed.training.measure.figures import TITLES, bootstrap, figures, o
 from mlflow_sealed.training.measure.results import CANDIDATES, MODEL, Evaluation, Interval, Split
 from mlflow_sealed.training.measure.subgroups import groups
 from mlflow_sealed.training.measure.threshold import choose
+from mlflow_sealed.training.subject import Subject
 from training.dataset import DataError, Dataset
 from training.fit import contributions, probabilities
 from training.options import Options
@@ -55,7 +56,13 @@ def split(data: Dataset, options: Options) -> Split:
 
 
 def evaluate(
-    data: Dataset, rows: Split, classifier: XGBClassifier, options: Options, *, jobs: int = -1
+    data: Dataset,
+    rows: Split,
+    classifier: XGBClassifier,
+    options: Options,
+    *,
+    subject: Subject,
+    jobs: int = -1,
 ) -> Evaluation:
     """Measure a classifier, fitted to the training rows, and what it has to be better than.
 
@@ -75,6 +82,7 @@ def evaluate(
     held_out = probabilities(classifier, data.records.iloc[rows.held_out])
     labels, seed = data.labels[rows.held_out], options.seed
     return Evaluation(
+        subject=subject,
         data=data,
         split=rows,
         options=options,

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from mlflow_sealed.training.subject import Subject
 from training.dataset import Dataset
 from training.options import Options
 
@@ -74,6 +75,8 @@ class Evaluation:
 
     Attributes
     ----------
+    subject
+        The model that was trained.
     data, split, options, threshold
         What was trained on, and how.
     out_of_fold
@@ -92,6 +95,7 @@ class Evaluation:
         (n, features + 1), the last column the base value.
     """
 
+    subject: Subject
     data: Dataset
     split: Split
     options: Options
