@@ -3,6 +3,7 @@
 import sys
 from typing import Final
 
+import mlflow
 from mlflow import ActiveRun, MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow_sealed.command import be_quiet, parse
@@ -16,14 +17,14 @@ from mlflow_sealed.training.register.champion import Champion, find_champion, lo
 from mlflow_sealed.training.register.interruption import deferred
 from mlflow_sealed.training.register.liveness import left_running
 from mlflow_sealed.training.register.versions import RegistryError
-from mlflow_sealed.training.show import publish as show
+from mlflow_sealed.training.show import artifacts, card, descriptions, threshold_slider
 
 from mlflow_sealed import process
 from training.dataset import DataError, read
 from training.fit import fit
 from training.fit_on_spark import SparkFitError, fit_on_spark
 from training.options import SPARK, XGBOOST, Options
-from training.project import NAME
+from training.project import NAME, PROJECT
 from training.subject import SUBJECT
 
 FIT: Final = {XGBOOST: fit, SPARK: fit_on_spark}
@@ -54,17 +55,22 @@ def train(options: Options) -> None:
         print(table(evaluation))
         log.log_figures(evaluation)
         check(evaluation)
-        card = log_artifacts(evaluation)
+        about = log_artifacts(run, evaluation)
         model = log.log_model(classifier, evaluation.threshold.value)
         tags = log.version_tags(run, data)
         outcome = promotion.register(
-            model.model_uri, evaluation, champion=before, tags=tags, description=card
+            model.model_uri, evaluation, champion=before, tags=tags, description=about
         )
-    show.describe(run.info.experiment_id)
+    log.describe(
+        run,
+        PROJECT,
+        model=descriptions.of_model(PROJECT),
+        experiment=descriptions.of_experiment(PROJECT),
+    )
     print(f"run {run.info.run_id}: models:/{NAME}/{outcome.version} {outcome.said}")
 
 
-def log_artifacts(evaluation: Evaluation) -> str:
+def log_artifacts(run: ActiveRun, evaluation: Evaluation) -> str:
     """Log what a reader, a served model and the next training look at: all before registering.
 
     Returns
@@ -74,8 +80,11 @@ def log_artifacts(evaluation: Evaluation) -> str:
     """
     log.log_held_out(evaluation)
     log_out_of_fold(evaluation)
-    show.log_pictures(evaluation)
-    return show.log_card(evaluation)
+    origin = card.provenance(mlflow.get_run(run.info.run_id), PROJECT)
+    files = artifacts.render(evaluation, origin)
+    tables = {threshold_slider.TABLE: threshold_slider.table(evaluation)}
+    log.log_shown(files, tables=tables, note=descriptions.of_run(evaluation))
+    return descriptions.of_version(str(files[card.FILE]))
 
 
 def incomparable(champion: Champion) -> str:

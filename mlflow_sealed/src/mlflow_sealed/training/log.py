@@ -4,7 +4,8 @@ import importlib.metadata
 import json
 import os
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ from typing import Any, Final
 import mlflow
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined] # made on import
@@ -19,16 +21,20 @@ from mlflow.environment_variables import MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING
 from mlflow.models import Model
 from mlflow.models.model import ModelInfo
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE as NOTE
 from xgboost import XGBClassifier
 
 from mlflow_model import save
 from mlflow_model.model import trained_with
+from mlflow_sealed.project import Project
 from mlflow_sealed.training.measure.results import CANDIDATES, MODEL, Evaluation, Interval, Split
 from mlflow_sealed.training.register import liveness
 from training.dataset import Dataset
 from training.options import Measuring, Options
 from training.project import EXPERIMENT, LABEL, NAME
 
+_KIND: Final = "mlflow.experimentKind"
+_TRAINING: Final = "custom_model_development"
 _SAMPLE_EVERY_S: Final = 2
 _DEFAULT_EXPERIMENT_ID: Final = "0"
 _KEPT_TAGS: Final = ("mlflow.source.", "mlflow.project.", "mlflow.user", "mlflow.gitRepoURL")
@@ -191,3 +197,30 @@ def _metadata() -> dict[str, str]:
     tags = mlflow.get_run(run.info.run_id).data.tags if run else {}
     commit = {"git_commit": tags[MLFLOW_GIT_COMMIT]} if MLFLOW_GIT_COMMIT in tags else {}
     return {"mypreprocessing": trained_with()["version"], **commit}
+
+
+def log_shown(
+    files: Mapping[str, bytes | str], *, tables: Mapping[str, pd.DataFrame], note: str
+) -> None:
+    """Log what a person looks at."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        mlflow.log_artifacts(folder)
+    for name, table in tables.items():
+        mlflow.log_table(table, name)
+    mlflow.set_tag(NOTE, note)
+
+
+def describe(run: mlflow.ActiveRun, project: Project, *, model: str, experiment: str) -> None:
+    """Describe the registered model and a run's experiment, unless somebody has already."""
+    client, name = MlflowClient(), project.names.model
+    if not client.get_registered_model(name).description:
+        client.update_registered_model(name, description=model)
+    experiment_id = run.info.experiment_id
+    tags = client.get_experiment(experiment_id).tags
+    for key, value in {NOTE: experiment, _KIND: _TRAINING}.items():
+        if key not in tags:
+            client.set_experiment_tag(experiment_id, key, value)

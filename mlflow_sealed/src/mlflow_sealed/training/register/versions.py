@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -211,3 +212,14 @@ def _lock_file() -> Path:
         return Path(f"{Path(uri.removeprefix(_SQLITE)).resolve()}.lock")
     name = hashlib.sha256(uri.encode()).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"{NAME}-{os.getuid()}-{name}.lock"
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A registered model of the tracking server that MLflow uses."""
+
+    name: str
+
+    def champion(self) -> str | None:
+        """Return the version that has the alias `CHAMPION`."""
+        return champion()
