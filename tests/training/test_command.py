@@ -7,7 +7,6 @@ import mlflow
 import pytest
 import yaml
 from mlflow_sealed.command import parse
-from mlflow_sealed.training.measure.options import Measuring
 
 from tests.conftest import ROOT
 from training.__main__ import main
@@ -19,7 +18,9 @@ POINTS = [("main", Options), ("tune", Settings)]
 
 
 @pytest.mark.parametrize(("point", "kind"), POINTS)
-def test_mlproject_offers_every_option_with_its_default(point: str, kind: type[Measuring]) -> None:
+def test_mlproject_offers_every_option_with_its_default(
+    point: str, kind: type[Options | Settings]
+) -> None:
     parameters = PROJECT["entry_points"][point]["parameters"]
     offered = {name: spec["default"] for name, spec in parameters.items()}
     assert kind.model_validate(offered) == kind()
@@ -27,7 +28,7 @@ def test_mlproject_offers_every_option_with_its_default(point: str, kind: type[M
 
 
 @pytest.mark.parametrize(("point", "kind"), POINTS)
-def test_mlproject_hands_every_option_over(point: str, kind: type[Measuring]) -> None:
+def test_mlproject_hands_every_option_over(point: str, kind: type[Options | Settings]) -> None:
     command = PROJECT["entry_points"][point]["command"]
     handed = re.findall(r"--([a-z-]+) \{(\w+)\}", command)
     assert {flag.replace("-", "_") for flag, _ in handed} == kind.model_fields.keys()

@@ -6,7 +6,7 @@ import subprocess
 
 import mlflow
 import pytest
-from mlflow_sealed.training.register import liveness
+from mlflow_sealed.training import liveness
 
 
 def left(client: mlflow.MlflowClient, tag: str | None) -> bool:
