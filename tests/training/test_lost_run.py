@@ -91,7 +91,7 @@ def test_a_training_says_so_before_it_fits_and_ends_as_challenger(
     assert said_before == [
         (
             f"models:/diabetes/1 is the champion: {NOTHING}: {why}. The new version will be the "
-            "challenger; make promote VERSION=… with its number makes it the champion\n"
+            "challenger; mlflow-sealed model promote, with its number, makes it the champion\n"
         )
     ]
     assert aliases(lost) == {"champion": "1", "challenger": "2"}
@@ -99,7 +99,7 @@ def test_a_training_says_so_before_it_fits_and_ends_as_challenger(
     said = capsys.readouterr().out.splitlines()[-1]
     begins = f"run {run}: models:/diabetes/2 is the challenger: {NOTHING}: {why}; "
     assert said.startswith(begins)
-    assert said.endswith("make promote VERSION=2 makes it the champion")
+    assert said.endswith("mlflow-sealed model promote 2 makes it the champion")
     assert mlflow.artifacts.load_dict(f"runs:/{run}/comparison.json") == {
         "champion": "1",
         "champion_predictions": f"none: {why}",
@@ -250,7 +250,7 @@ def test_the_report_of_a_champion_without_a_run_is_one_line(
     assert commands.main(["report"]) == 1
     assert capsys.readouterr().err == (
         f"error: models:/diabetes/1, the champion, has nothing to report: its run {run_id(lost)} "
-        "is gone; name another run, as in make report ARGS=RUN_ID\n"
+        "is gone; name another run, as in mlflow-sealed model report RUN_ID\n"
     )
     assert commands.main(["report", run_id(lost)]) == 1
     assert capsys.readouterr().err.startswith("error: there is no run ")

@@ -203,7 +203,7 @@ def is_challenger(
     said = capsys.readouterr().out.splitlines()[-1]
     assert said == f"run {run.info.run_id}: models:/diabetes/{run.data.tags['promotion'][8:]}"
     assert said.startswith(f"run {run.info.run_id}: models:/diabetes/2 is the challenger: {why}")
-    assert said.endswith("make promote VERSION=2 makes it the champion")
+    assert said.endswith("mlflow-sealed model promote 2 makes it the champion")
     assert run.data.tags["promotion.compared_with"].startswith("version 1, refitted from its para")
     (reason, *_) = comparison_of(run)["reasons_against"]
     assert reason.startswith(why)
@@ -236,5 +236,7 @@ def test_a_version_that_was_rolled_back_does_not_come_back_by_itself(
     RegisteredModel("diabetes").roll_back()
     train()
     said = capsys.readouterr().out.splitlines()[-1]
-    assert said.endswith("/2 is this very model, which was rolled back: make promote VERSION=2")
+    assert said.endswith(
+        "/2 is this very model, which was rolled back: mlflow-sealed model promote 2"
+    )
     assert aliases(client) == {"champion": "1"}

@@ -16,8 +16,10 @@ def test_a_person_promotes_and_goes_back(
     MODEL.make_challenger("3")
     assert commands.main(["promote", "3"]) == 0
     assert MODEL.aliases() == {CHAMPION: "3"}
-    said = f"models:/{NAME}/3 is the champion (version 1 was; make rollback goes back to it)\n"
-    assert capsys.readouterr().out == said
+    assert capsys.readouterr().out == (
+        f"models:/{NAME}/3 is the champion (version 1 was; mlflow-sealed model rollback goes back "
+        "to it)\n"
+    )
     assert commands.main(["rollback"]) == 0
     assert MODEL.aliases() == {CHAMPION: "1"}
     said = f"models:/{NAME}/1 is the champion again, version 3 is not\n"

@@ -29,7 +29,8 @@ def _promote(ours: Project, options: argparse.Namespace) -> str:
     model = RegisteredModel(ours.names.model)
     with model.locked(), deferred():
         before = model.promote(options.version)
-    was = f"version {before} was; make rollback goes back to it" if before else "there was none"
+    back = f"version {before} was; mlflow-sealed model rollback goes back to it"
+    was = back if before else "there was none"
     return f"models:/{model.name}/{options.version} is the {CHAMPION} ({was})"
 
 

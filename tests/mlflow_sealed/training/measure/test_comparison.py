@@ -97,7 +97,7 @@ def test_a_clearly_better_model_has_nothing_against_it_and_the_champion_beside_i
     assert compare(evaluation(data, good), bad, champion="1", how="so").reasons == []
     (reason, *_) = compare(evaluation(data, bad), good, champion="7", how="so").reasons
     assert reason.startswith("its log loss is +0.")
-    assert "beside version 7's" in reason
+    assert "compared with version 7's" in reason
 
 
 def test_predictions_that_are_no_numbers_speak_against_a_model(data: Dataset) -> None:

@@ -50,8 +50,8 @@ class Comparison:
         found = []
         if not self.worst <= MARGIN:  # not '>': NaN speaks against a model too
             found.append(
-                f"its log loss is {self.difference:+.4f} beside version {self.champion}'s and may "
-                f"be {self.worst:+.4f}, more than the margin of {MARGIN:g}"
+                f"its log loss is {self.difference:+.4f} compared with version {self.champion}'s "
+                f"and may be {self.worst:+.4f}, more than the margin of {MARGIN:g}"
             )
         found += [
             f"for the group {name} it is {difference:+.3f}, more than the margin of "

@@ -116,8 +116,8 @@ def warning(model: RegisteredModel, champion: Champion) -> str:
     """Return what to say, before anything is fitted, of a champion without anything to compare."""
     return (
         f"models:/{model.name}/{champion.version} is the {CHAMPION}: {champion.caveat}. The new "
-        f"version will be the {CHALLENGER}; make promote VERSION=… with its number makes it the "
-        f"{CHAMPION}"
+        f"version will be the {CHALLENGER}; mlflow-sealed model promote, with its number, makes it "
+        f"the {CHAMPION}"
     )
 
 

@@ -133,8 +133,8 @@ def _place(model: RegisteredModel, version: str, verdict: Verdict) -> Outcome:
     said = f"is the {CHALLENGER}: {'; '.join(verdict.reasons)}"
     if verdict.caveat:
         said += (
-            "; compare the data and the figures of both versions (make ui): if this one is to be "
-            f"served, make promote VERSION={version} makes it the {CHAMPION}"
+            "; compare the data and the figures of both versions in MLflow's UI: if this one is to "
+            f"be served, {_promotion(version)} makes it the {CHAMPION}"
         )
     return Outcome(version, said)
 
@@ -143,14 +143,18 @@ def _kept(model: RegisteredModel, version: str, promotion: str) -> Outcome:
     if version == model.champion():
         said = f"is this very model and stays the {CHAMPION}"
     elif promotion == ROLLED_BACK:
-        said = f"is this very model, which was rolled back: make promote VERSION={version}"
+        said = f"is this very model, which was rolled back: {_promotion(version)}"
     else:
         said = (
-            f"is this very model and stays the {CHALLENGER}: make promote VERSION={version} makes "
-            f"it the {CHAMPION}"
+            f"is this very model and stays the {CHALLENGER}: {_promotion(version)} makes it the "
+            f"{CHAMPION}"
         )
     log.log_outcome(f"version {version} {said}")
     return Outcome(version, said)
+
+
+def _promotion(version: str) -> str:
+    return f"mlflow-sealed model promote {version}"
 
 
 def _log(verdict: Verdict) -> None:
