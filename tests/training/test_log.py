@@ -80,7 +80,7 @@ def test_a_training_that_fails_leaves_the_champion_and_a_failed_run(
 ) -> None:
     client = client_with_champion
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise mlflow.MlflowException("no space left")
 
     monkeypatch.setattr(log, "log_model", full)

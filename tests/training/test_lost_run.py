@@ -328,4 +328,4 @@ def test_an_image_whose_run_is_gone_is_neither_named_nor_recorded(
     inspected = {"Id": "sha256:0", "Config": {"Labels": labels}}
     monkeypatch.setattr(release, "_inspect", lambda _: inspected)
     with pytest.raises(ProcessError, match=rf"^diabetes:latest: its run {run_id(lost)} is gone"):
-        command("diabetes:latest", "registry.example/diabetes")
+        command("diabetes:latest", "registry.example/diabetes", Path("server.txt"))
