@@ -27,6 +27,7 @@ from mlflow_sealed.training.show.pictures.decisions import confusion_title, deci
 from tests.conftest import PROJECT, ROOT
 from tests.measured import measured
 from tests.mlflow_sealed.training.show.another import PROVENANCE, another, project
+from training.options import Options
 
 
 def requirements(count: int, version: str) -> dict[str, str]:
@@ -126,6 +127,7 @@ def traced(evaluation: Evaluation, origin: Provenance) -> Iterator[str]:
         for interval in group.figures.values():
             yield from (f"{one:.2f}" for one in asdict(interval).values())
     options, data = evaluation.options, evaluation.data
+    assert isinstance(options, Options)
     yield from map(str, (options.trees, options.depth, options.folds, options.repeats))
     yield from (str(evaluation.threshold.value), evaluation.threshold.reason)
     yield from (str(len(rows)) for rows in (evaluation.split.training, evaluation.split.held_out))
