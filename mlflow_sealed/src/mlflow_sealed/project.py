@@ -78,6 +78,10 @@ class Words(_Part):
 
     Attributes
     ----------
+    condition
+        What positive records have, as in 'one in three have …'.
+    positive, negative
+        What follows 'those', or the word for records, where the two classes are told apart.
     features, groups
         Names that are not just the column's, or the kind's, with spaces.
     about_model, about_experiment

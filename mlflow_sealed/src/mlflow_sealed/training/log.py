@@ -248,7 +248,7 @@ def log_outcome(said: str) -> None:
     mlflow.set_tag(OUTCOME, said)
 
 
-def describe(run: mlflow.ActiveRun, project: Project, *, model: str, experiment: str) -> None:
+def describe(run: mlflow.entities.Run, project: Project, *, model: str, experiment: str) -> None:
     """Describe the registered model and a run's experiment, unless somebody has already."""
     client, name = MlflowClient(), project.names.model
     if not client.get_registered_model(name).description:

@@ -19,7 +19,8 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
 from mlflow_sealed.project import Project
-from mlflow_sealed.training.measure import evaluate
+from mlflow_sealed.training.measure.evaluate import table
+from mlflow_sealed.training.measure.figures import TITLES
 from mlflow_sealed.training.measure.results import MODEL, Evaluation, Group, Interval
 from mlflow_sealed.training.show import words
 from mlflow_sealed.training.show.pictures import contributions
@@ -110,7 +111,7 @@ def card(evaluation: Evaluation, origin: Provenance) -> str:
         "data": _data(evaluation),
         "ranges": _ranges(evaluation),
         "missing": _missing(evaluation),
-        "figures": evaluate.table(evaluation),
+        "figures": table(evaluation),
         "groups": _groups(evaluation),
         "calibration": _calibration(evaluation),
         "decision": decision_title(evaluation),
@@ -231,7 +232,7 @@ def _groups(evaluation: Evaluation) -> str:
     if not evaluation.groups:
         return ""
     named = evaluation.subject.project.words
-    titles = [named.records, named.positive, *(evaluate.TITLES[name] for name in _BY_GROUP)]
+    titles = [named.records, named.positive, *(TITLES[name] for name in _BY_GROUP)]
     return "\n".join(
         [
             f"| | {' | '.join(titles)} |",

@@ -3,7 +3,7 @@
 from typing import Final
 
 from mlflow_sealed.project import Project
-from mlflow_sealed.training.measure import evaluate
+from mlflow_sealed.training.measure.evaluate import table
 from mlflow_sealed.training.measure.results import Evaluation
 from mlflow_sealed.training.show import card, pictures, threshold_slider
 
@@ -22,7 +22,7 @@ def of_run(evaluation: Evaluation) -> str:
         f"Among the artifacts: `{card.PAGE}` is the model card, `{pictures.FOLDER}/` has the "
         f"pictures, `{threshold_slider.PAGE}` shows what another threshold would give."
     )
-    return "\n\n".join([card.headline(evaluation), evaluate.table(evaluation), where])
+    return "\n\n".join([card.headline(evaluation), table(evaluation), where])
 
 
 def of_version(text: str, most: int = MOST_CHARACTERS) -> str:
@@ -32,9 +32,9 @@ def of_version(text: str, most: int = MOST_CHARACTERS) -> str:
 
     Examples
     --------
-    >>> card = _SECTION.join(["# Card", *(f"{title}\n\nin detail" for title in DISPENSABLE)])
-    >>> of_version(card, most=len(card) - 1).count("in detail")
-    2
+    >>> whole = _SECTION.join(["# Card", *(f"{title}\n\n{80 * 'x'}" for title in DISPENSABLE)])
+    >>> of_version(whole, most=len(whole) - 1).rpartition("\n")[2]
+    "Only in the run's card.md: Where it comes from."
     """
     top, *sections = text.split(_SECTION)
     by_title = {section.partition("\n")[0]: section for section in sections}

@@ -1,4 +1,4 @@
-"""make report: a finished run as one file, with what is for people and no patient's record."""
+"""The report: a finished run as one file, with what is for people and no record of the data."""
 
 import base64
 import json
@@ -13,12 +13,13 @@ import mlflow
 import mlflow.artifacts
 import pytest
 from mlflow import MlflowClient
-from mlflow_sealed.training import log
+from mlflow_sealed.project import FILE
+from mlflow_sealed.training import commands, log
 from mlflow_sealed.training.register import versions as registry
-from mlflow_sealed.training.show import pictures, report
-from mlflow_sealed.training.show import publish as show
+from mlflow_sealed.training.show import artifacts, card, descriptions, pictures, report
+from mlflow_sealed.training.show import threshold_slider as slider
 
-from mypreprocessing import FEATURES
+from tests.conftest import PROJECT, ROOT
 from tests.measured import OPTIONS, measured
 
 
@@ -34,6 +35,7 @@ class Store:
 def store(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Store]:
     folder = tmp_path_factory.mktemp("store")
     shutil.copy(empty_database, folder / "mlflow.db")
+    shutil.copy(ROOT / FILE, folder / FILE)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
@@ -48,6 +50,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Ite
 @pytest.fixture(autouse=True)
 def here(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(store.folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store.folder}/mlflow.db")
     mlflow.set_tracking_uri(f"sqlite:///{store.folder}/mlflow.db")
 
 
@@ -60,12 +63,21 @@ def registered(run_id: str) -> None:
 def logged_run() -> str:
     """What a training logs for people, and the held-out rows."""
     evaluation = measured()
-    with log.start_run() as run:
-        log.log_provenance(run, evaluation.data, evaluation.split, OPTIONS)
+    mlflow.set_experiment(PROJECT.names.experiment)
+    with mlflow.start_run() as run:
+        mlflow.log_params(OPTIONS.model_dump(mode="json"))
+        package = PROJECT.names.package
+        tags = {f"{package}.version": "1.2.3", f"{package}.installed_from": "index"}
+        mlflow.set_tags({"data.sha256": evaluation.data.sha256, **tags})
         log.log_figures(evaluation)
-        log.log_held_out(evaluation)
-        show.log_pictures(evaluation)
-        show.log_card(evaluation)
+        rows = evaluation.data.records.iloc[evaluation.split.held_out]
+        mlflow.log_dict({"inputs": json.loads(rows.to_json(orient="records"))}, "held_out.json")
+        origin = card.provenance(mlflow.get_run(run.info.run_id), PROJECT)
+        log.log_shown(
+            artifacts.render(evaluation, origin),
+            tables={slider.TABLE: slider.table(evaluation)},
+            note=descriptions.of_run(evaluation),
+        )
     return str(run.info.run_id)
 
 
@@ -87,16 +99,19 @@ class Loads(HTMLParser):
 
 
 def records_in(text: str, run_id: str) -> int:
-    """How many of the held-out rows a text has, their eight values in order, however separated."""
+    """How many of the held-out rows a text has, their values in order, however separated."""
     rows = mlflow.artifacts.load_dict(f"runs:/{run_id}/held_out.json")["inputs"]
-    values = ([rf"{re.escape(f'{row[name]:g}')}(?:\.0)?" for name in FEATURES] for row in rows)
+    values = (
+        [rf"{re.escape(f'{row[name]:g}')}(?:\.0)?" for name in measured().subject.features]
+        for row in rows
+    )
     return sum(bool(re.search(r"\b" + r"\D{1,40}".join(one), text)) for one in values)
 
 
 def test_without_an_id_the_report_is_the_champions(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert report.main([]) == 0
+    assert commands.main(["report"]) == 0
     assert capsys.readouterr().out.startswith(f"report.html: run {store.champion}, ")
     page = (store.folder / "report.html").read_text(encoding="utf-8")
     assert "registered as <code>models:/diabetes/1</code>" in page
@@ -105,7 +120,7 @@ def test_without_an_id_the_report_is_the_champions(
 def test_a_run_that_is_no_versions_can_be_named(store: Store, tmp_path: Path) -> None:
     client = MlflowClient()
     client.delete_model_version("diabetes", "1")
-    assert report.main([store.champion, "--output", str(tmp_path / "named.html")]) == 0
+    assert commands.main(["report", store.champion, "--output", str(tmp_path / "named.html")]) == 0
     page = (tmp_path / "named.html").read_text(encoding="utf-8")
     assert store.champion in page
     assert "registered as" not in page
@@ -115,7 +130,7 @@ def test_a_run_that_is_no_versions_can_be_named(store: Store, tmp_path: Path) ->
 def test_the_report_shows_the_card_the_slider_the_pictures_and_every_metric(
     store: Store, tmp_path: Path
 ) -> None:
-    page = report.report(report.find(store.champion))
+    page = report.report(PROJECT, report.find(PROJECT, store.champion))
     run = MlflowClient().get_run(store.champion)
     for name in [*run.data.metrics, *run.data.params]:
         assert f"<th>{name}</th>" in page
@@ -130,7 +145,7 @@ def test_the_report_shows_the_card_the_slider_the_pictures_and_every_metric(
 
 
 def test_the_report_needs_nothing_from_anywhere(store: Store) -> None:
-    page = report.report(report.find(store.champion))
+    page = report.report(PROJECT, report.find(PROJECT, store.champion))
     assert {source.partition(",")[0] for source in Loads(page).sources} == {
         "img data:image/png;base64"
     }
@@ -139,8 +154,8 @@ def test_the_report_needs_nothing_from_anywhere(store: Store) -> None:
     assert "url(" not in page
 
 
-def test_the_report_holds_no_patients_record(store: Store) -> None:
-    page = report.report(report.find(store.champion))
+def test_the_report_holds_no_record_of_the_data(store: Store) -> None:
+    page = report.report(PROJECT, report.find(PROJECT, store.champion))
     text = " ".join(Loads(page).words)
     assert records_in(text, store.champion) == 0
     held_out = mlflow.artifacts.load_dict(f"runs:/{store.champion}/held_out.json")
@@ -155,20 +170,22 @@ def test_a_run_that_has_not_finished_is_an_error(
     run = MlflowClient().create_run("0")
     if status != "RUNNING":
         MlflowClient().set_terminated(run.info.run_id, status)
-    assert report.main([run.info.run_id]) == 1
+    assert commands.main(["report", run.info.run_id]) == 1
     said = f"error: run {run.info.run_id} is {status}: expected one that has finished\n"
     assert capsys.readouterr().err == said
 
 
 def test_an_unknown_run_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert report.main(["nonsense"]) == 1
-    assert capsys.readouterr().err == "error: there is no run 'nonsense': make ui lists the runs\n"
+    assert commands.main(["report", "nonsense"]) == 1
+    assert (
+        capsys.readouterr().err == "error: there is no run 'nonsense': mlflow ui lists the runs\n"
+    )
 
 
 def test_a_run_without_a_card_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     run = MlflowClient().create_run("0")
     MlflowClient().set_terminated(run.info.run_id)
-    assert report.main([run.info.run_id]) == 1
+    assert commands.main(["report", run.info.run_id]) == 1
     said = f"error: run {run.info.run_id} has no card.md: it was made before trainings logged it\n"
     assert capsys.readouterr().err == said
 
@@ -178,7 +195,7 @@ def test_without_a_champion_the_error_says_so(
 ) -> None:
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    assert report.main([]) == 1
+    assert commands.main(["report"]) == 1
     said = "error: no version of diabetes is the champion: train one, or name a run\n"
     assert capsys.readouterr().err == said
 
@@ -186,7 +203,7 @@ def test_without_a_champion_the_error_says_so(
 def test_a_file_that_cannot_be_written_is_one_line(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert report.main([store.champion, "--output", "/nowhere/report.html"]) == 1
+    assert commands.main(["report", store.champion, "--output", "/nowhere/report.html"]) == 1
     assert re.fullmatch(r"error: .*'/nowhere/report.html'\n", capsys.readouterr().err)
 
 
@@ -208,18 +225,13 @@ def test_the_table_of_thresholds_is_one_that_mlflow_shows(store: Store) -> None:
 
 def test_descriptions_are_given_once_and_a_persons_stay(store: Store) -> None:
     client = MlflowClient()
-    experiment = client.get_run(store.champion).info.experiment_id
-    show.describe(experiment)
-    assert client.get_registered_model("diabetes").description == show.ABOUT_MODEL
-    assert client.get_experiment(experiment).tags["mlflow.note.content"] == show.ABOUT_EXPERIMENT
+    run = client.get_run(store.champion)
+    experiment = run.info.experiment_id
+    log.describe(run, PROJECT, model="a model", experiment="an experiment")
+    assert client.get_registered_model("diabetes").description == "a model"
+    assert client.get_experiment(experiment).tags["mlflow.note.content"] == "an experiment"
     client.update_registered_model("diabetes", description="ours")
     client.set_experiment_tag(experiment, "mlflow.note.content", "ours too")
-    show.describe(experiment)
+    log.describe(run, PROJECT, model="a model", experiment="an experiment")
     assert client.get_registered_model("diabetes").description == "ours"
     assert client.get_experiment(experiment).tags["mlflow.note.content"] == "ours too"
-
-
-def test_a_card_needs_a_run(store: Store) -> None:
-    assert store
-    with pytest.raises(mlflow.MlflowException, match="no run is active"):
-        show.log_card(measured())

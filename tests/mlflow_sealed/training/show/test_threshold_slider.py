@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 from mlflow_sealed.training.measure.results import MODEL
-from mlflow_sealed.training.show import threshold_slider as tradeoff
+from mlflow_sealed.training.show import threshold_slider
 
 from tests.measured import measured
+from tests.mlflow_sealed.training.show.another import another
 
 
 def test_the_chosen_threshold_has_the_figures_of_the_evaluation() -> None:
-    table = tradeoff.table(measured())
+    table = threshold_slider.table(measured())
     (chosen,) = table[table["chosen"]].to_dict("records")
     figures = measured().cross_validated[MODEL]
     assert chosen["threshold"] == measured().threshold.value
@@ -20,7 +21,7 @@ def test_the_chosen_threshold_has_the_figures_of_the_evaluation() -> None:
 
 
 def test_a_higher_threshold_finds_fewer_and_alarms_fewer() -> None:
-    table = tradeoff.table(measured())
+    table = threshold_slider.table(measured())
     assert (np.diff(table["threshold"]) > 0).all()
     assert (np.diff(table["sensitivity"]) <= 0).all()
     assert (np.diff(table["specificity"]) >= 0).all()
@@ -28,8 +29,8 @@ def test_a_higher_threshold_finds_fewer_and_alarms_fewer() -> None:
     assert set(table["threshold"].round(3)) == steps | {round(measured().threshold.value, 3)}
 
 
-def test_the_slider_has_counts_at_each_per_cent_and_no_patient() -> None:
-    data = tradeoff.slider(measured())
+def test_the_slider_has_counts_at_each_per_cent_and_no_record() -> None:
+    data = threshold_slider.counted(measured())
     flagged = measured().out_of_fold[MODEL] >= 0.3
     labels = measured().data.labels
     assert data["found"][29] == round(float(flagged[:, labels == 1].sum(axis=1).mean()))  # type: ignore[index]
@@ -38,3 +39,16 @@ def test_the_slider_has_counts_at_each_per_cent_and_no_patient() -> None:
         "found": 99,
         "alarms": 99,
     }
+
+
+def test_the_page_is_in_the_words_of_the_subject() -> None:
+    page = threshold_slider.page(another())
+    for words in (
+        "Flag contracts from",
+        "<th>cancelled</th>",
+        "<th>kept</th>",
+        "net benefit per 100 contracts",
+        "Of 160 contracts, each predicted by models trained without it.",
+    ):
+        assert words in page
+    assert "patient" not in page

@@ -12,13 +12,15 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
-from mlflow_sealed.training.measure.results import CANDIDATES, MODEL, Evaluation, Interval
+from mlflow_sealed.training.measure.results import MODEL, Evaluation, Interval
+from mlflow_sealed.training.show import words
 from mlflow_sealed.training.show.pictures import PICTURES, style
 from mlflow_sealed.training.show.pictures.contributions import order, turning_point
 from mlflow_sealed.training.show.pictures.decisions import useful_range
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from tests.measured import measured
+from tests.mlflow_sealed.training.show.another import another
 
 NAMES = list(PICTURES)
 
@@ -119,7 +121,9 @@ def test_the_same_evaluation_gives_the_same_bytes(name: str) -> None:
 def test_the_roc_title_is_the_mean_auc_of_the_repeats() -> None:
     labels, repeats = measured().data.labels, measured().out_of_fold[MODEL]
     auc = np.mean([roc_auc_score(labels, each) for each in repeats])
-    expected = f"Ranks a patient with diabetes above one without {auc:.0%} of the time"
+    expected = (
+        f"Ranks a random patient with diabetes above one without diabetes {auc:.0%} of the time"
+    )
     assert title("roc", measured()) == expected
     assert "12% of the time" in title("roc", with_figure(measured(), "auc", 0.12))
 
@@ -137,7 +141,7 @@ def test_the_confusion_title_counts_what_scikit_learn_counts() -> None:
     (_, alarms), (_, found) = np.mean(matrices, axis=0)
     expected = (
         f"Finds {round(found)} of 268 with diabetes, with {round(alarms)} false alarms "
-        "among 500 without"
+        "among 500 without diabetes"
     )
     assert title("confusion", evaluation) == expected
 
@@ -162,7 +166,7 @@ def test_the_decision_title_is_where_the_model_is_worth_more_than_everyone_and_n
 def test_a_model_that_knows_nothing_is_said_to_be_no_better_than_treating_everyone() -> None:
     labels = measured().data.labels
     useless = np.full((1, len(labels)), labels.mean())
-    evaluation = replace(measured(), out_of_fold=dict.fromkeys(CANDIDATES, useless))
+    evaluation = replace(measured(), out_of_fold=dict.fromkeys(measured().subject.titles, useless))
     expected = "At its threshold no better than treating everyone, or no one"
     assert title("decision_curve", evaluation) == expected
 
@@ -191,15 +195,58 @@ def test_the_group_title_counts_the_small_groups_and_leaves_them_out() -> None:
     assert 0 < len(telling) < len(evaluation.groups)
     worst = min(telling, key=lambda group: group.figures["auc"].value)
     shown = title("groups", evaluation)
-    assert f"AUC from {worst.figures['auc'].value:.2f} ({style.group_name(worst)})" in shown
+    assert f"AUC from {worst.figures['auc'].value:.2f} ({words.group_name(worst)})" in shown
     assert f"{len(evaluation.groups) - len(telling)} small groups cannot tell" in shown
     none = replace(evaluation, groups=[replace(group, small=True) for group in telling])
     assert title("groups", none) == "No group is large enough to tell"
 
 
 def test_curves_are_told_apart_without_colours() -> None:
-    assert len({line.linestyle for line in style.LINES.values()}) == len(CANDIDATES)
-    assert style.LINES.keys() == CANDIDATES.keys()
+    for evaluation in (measured(), another(others=9)):
+        lines = style.lines(evaluation)
+        assert len({line.linestyle for line in lines.values()}) == len(lines)
+        assert lines.keys() == evaluation.subject.titles.keys()
+        model, *others = lines.values()
+        assert all(model.linewidth > other.linewidth for other in others)
+
+
+MANY = (5, 6, ("length", "sales_channel"))
+SHAPES = {
+    "one feature alone": (1, 0, ()),
+    "two features": (2, 1, ("length",)),
+    "three features": (3, 2, ("length",)),
+    "many others": MANY,
+}
+
+
+@pytest.mark.parametrize("shape", list(SHAPES))
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_of_another_kind_is_drawn_in_its_own_words(name: str, shape: str) -> None:
+    features, others, kinds = SHAPES[shape]
+    figure = drawn(name, another(features, others, kinds))
+    assert outside(figure) == []
+    assert overlapping(figure) == []
+    written = " ".join(text for text, _ in boxes(figure)).lower()
+    assert not {"patient", "diabetes", "not measured"} & {
+        one for one in ("patient", "diabetes", "not measured") if one in written
+    }
+
+
+def test_the_words_of_a_model_of_another_kind_are_the_subjects() -> None:
+    one = another(*MANY)
+    auc = one.cross_validated[MODEL]["auc"].value
+    assert (
+        title("roc", one)
+        == f"Ranks a random contract cancelled above one kept {auc:.0%} of the time"
+    )
+    assert " of those it flags have an early end, against " in title("precision_recall", one)
+    assert title("shap_beeswarm", another()) == "Only monthly price moves the predicted risk"
+    assert "monthly price from " in title("shap_dependence", another())
+    assert " EUR" in title("shap_dependence", another())
+    headings = [text for text, _ in boxes(drawn("groups", one))]
+    assert {"Length", "Sales channel"} <= set(headings)
+    labels = [text for text, _ in boxes(drawn("roc", one)) if text.startswith("Rule ")]
+    assert len(labels) == 6
 
 
 CANDIDATE_PICTURES = ("roc", "precision_recall", "calibration", "confusion", "decision_curve")
@@ -212,7 +259,7 @@ def odd() -> dict[str, tuple[Evaluation, tuple[str, ...]]]:
     records, figures = evaluation.data.records, evaluation.cross_validated
     nobody = {name: one for name, one in figures[MODEL].items() if name != "ppv"}
     constant = replace(evaluation.data, records=records.assign(bmi=30.0, insulin=0.0))
-    same = dict.fromkeys(CANDIDATES, np.full((1, len(records)), 0.35))
+    same = dict.fromkeys(evaluation.subject.titles, np.full((1, len(records)), 0.35))
     absent = replace(evaluation.groups[0], figures={}, small=True)
     return {
         "a constant and a never measured feature": (replace(evaluation, data=constant), SHAP),
@@ -244,7 +291,10 @@ def test_an_odd_training_has_its_pictures_too(case: str) -> None:
 
 
 def test_drawing_starts_no_pyplot_and_needs_no_shap() -> None:
-    code = "import sys, mlflow_sealed.training.show.pictures; print({'matplotlib.pyplot', 'shap'} & set(sys.modules))"
+    code = (
+        "import sys, mlflow_sealed.training.show.pictures; "
+        "print({'matplotlib.pyplot', 'shap'} & set(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120
     )
