@@ -62,10 +62,10 @@ score: .venv/ready ## score a table with the champion, on Spark (mlflow run); AR
 	mlflow-sealed feed run -- mlflow run . -e batch_score --env-manager uv --experiment-name diabetes $(ARGS)
 
 promote: .venv/ready ## make a registered version the champion; VERSION=3
-	python -m training.promote $(VERSION)
+	mlflow-sealed model promote $(VERSION)
 
 rollback: .venv/ready ## go back to the previous champion
-	python -m training.promote --back
+	mlflow-sealed model rollback
 
 serve: .venv/ready ## serve the champion on 127.0.0.1:5000, as the container does
 	mlflow-sealed serve
@@ -76,7 +76,7 @@ ui: .venv/ready ## serve the MLflow UI on 127.0.0.1:5001
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --workers 1 --host 127.0.0.1 --port 5001
 
 report: .venv/ready ## write the champion's run to one file, report.html; ARGS=RUN_ID for another run
-	python -m training.report $(ARGS)
+	mlflow-sealed model report $(ARGS)
 
 due: .venv/ready ## does the champion need an image? REPOSITORY=registry.example.org/diabetes
 	mlflow-sealed image due $(REPOSITORY)

@@ -189,6 +189,7 @@ def _client(database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> ml
         monkeypatch.delenv(name, raising=False)
     shutil.copy(database, folder / "mlflow.db")
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    monkeypatch.setattr(project, "find", lambda: PROJECT)
     return mlflow.MlflowClient()
 
 

@@ -13,7 +13,8 @@ import mlflow.artifacts
 import pytest
 import requests
 from mlflow_sealed.feed import publish
-from mlflow_sealed.training.measure.evaluate import TITLES, split
+from mlflow_sealed.training.measure.evaluate import split
+from mlflow_sealed.training.measure.figures import TITLES
 
 from mlflow_model.model import trained_with
 from mlflow_sealed import process
