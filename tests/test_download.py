@@ -11,7 +11,7 @@ import pytest
 from mlflow_sealed.batch.job import fetch
 from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.flavor.download import download
-from mlflow_sealed.training.register import versions as registry
+from mlflow_sealed.training.register.versions import RegisteredModel, digest
 
 from tests.conftest import CHAMPION
 
@@ -36,18 +36,20 @@ def loaded(client_with_champion: mlflow.MlflowClient, bytecode: Path) -> Iterato
     """The store of a champion that was loaded there, as ``mlflow models serve`` does it."""
     folder = stored(client_with_champion)
     shutil.copytree(bytecode, folder / "__pycache__")
-    nested = folder / "code" / "inner" / "__pycache__"  # what code_paths would bring
+    nested = folder / "code" / "inner" / "__pycache__"  # what code_paths may bring
     nested.mkdir(parents=True)
     (nested / "part.cpython-311.pyc").touch()
     yield folder
-    shutil.rmtree(folder / "code")
+    for each in list((folder / "code").rglob("__pycache__")):
+        shutil.rmtree(each)
+    nested.parent.rmdir()
     shutil.rmtree(folder / "__pycache__")
 
 
 def test_loading_a_model_leaves_bytecode_that_its_manifest_refuses(loaded: Path) -> None:
     """The control: this is what the copy has to be rid of."""
     assert list(loaded.glob("__pycache__/model.*.pyc"))
-    with pytest.raises(manifests.StartError, match="__pycache__/model"):
+    with pytest.raises(manifests.ManifestError, match="__pycache__/model"):
         manifests.check(loaded)
 
 
@@ -70,6 +72,6 @@ def test_such_a_model_is_still_known_as_the_one_that_is_registered(
     client_with_champion: mlflow.MlflowClient,
 ) -> None:
     version = client_with_champion.get_model_version("diabetes", "1")
-    same = registry.same_model(registry.digest(CHAMPION))
+    same = RegisteredModel("diabetes").same_model(digest(CHAMPION))
     assert same is not None
     assert same.version == version.version
