@@ -7,15 +7,16 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow_sealed.command import be_quiet, parse
 from mlflow_sealed.training import log
-from mlflow_sealed.training.measure.dataset import DataError
+from mlflow_sealed.training.measure.dataset import DataError, Dataset
 from mlflow_sealed.training.measure.evaluate import evaluate, split, table
-from mlflow_sealed.training.measure.results import Evaluation
+from mlflow_sealed.training.measure.results import Evaluation, Split
 from mlflow_sealed.training.measure.tripwires import TripwireError, check, check_data
 from mlflow_sealed.training.register.champion import find_champion, warning
 from mlflow_sealed.training.register.cleanup import clear_away
 from mlflow_sealed.training.register.decision import decide, register
 from mlflow_sealed.training.register.versions import RegisteredModel, RegistryError
 from mlflow_sealed.training.show import artifacts, card, descriptions, threshold_slider
+from xgboost import XGBClassifier
 
 from mlflow_model import save
 from mlflow_sealed import process
@@ -57,14 +58,7 @@ def train(options: Options) -> None:
         log.log_provenance(run, PROJECT, data, rows, options)
         records, labels = data.records.iloc[rows.training], data.labels[rows.training]
         classifier = FIT[options.engine](records, labels, options)
-        evaluation = evaluate(
-            SUBJECT,
-            data,
-            rows,
-            options,
-            held_out=probabilities(classifier, data.records.iloc[rows.held_out]),
-            contributions=contributions(classifier, data.records),
-        )
+        evaluation = measure(data, rows, classifier, options)
         print(table(evaluation))
         log.log_figures(evaluation)
         check(evaluation)
@@ -86,6 +80,18 @@ def train(options: Options) -> None:
         experiment=descriptions.of_experiment(PROJECT),
     )
     print(f"run {run.info.run_id}: models:/{NAME}/{outcome.version} {outcome.said}")
+
+
+def measure(data: Dataset, rows: Split, classifier: XGBClassifier, options: Options) -> Evaluation:
+    """Evaluate a classifier that was fitted to the training rows."""
+    return evaluate(
+        SUBJECT,
+        data,
+        rows,
+        options,
+        held_out=probabilities(classifier, data.records.iloc[rows.held_out]),
+        contributions=contributions(classifier, data.records),
+    )
 
 
 def show(run_id: str, evaluation: Evaluation) -> str:

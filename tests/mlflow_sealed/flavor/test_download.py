@@ -36,11 +36,13 @@ def loaded(client_with_champion: mlflow.MlflowClient, bytecode: Path) -> Iterato
     """The store of a champion that was loaded there, as ``mlflow models serve`` does it."""
     folder = stored(client_with_champion)
     shutil.copytree(bytecode, folder / "__pycache__")
-    nested = folder / "code" / "inner" / "__pycache__"  # what code_paths would bring
+    nested = folder / "code" / "inner" / "__pycache__"  # what code_paths may bring
     nested.mkdir(parents=True)
     (nested / "part.cpython-311.pyc").touch()
     yield folder
-    shutil.rmtree(folder / "code")
+    for each in list((folder / "code").rglob("__pycache__")):
+        shutil.rmtree(each)
+    nested.parent.rmdir()
     shutil.rmtree(folder / "__pycache__")
 
 
