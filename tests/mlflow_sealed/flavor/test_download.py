@@ -27,6 +27,8 @@ def bytecode(champion_database: Path, tmp_path_factory: pytest.TempPathFactory) 
     code = "import sys, mlflow.pyfunc; mlflow.pyfunc.load_model(sys.argv[1])"
     folder = stored(mlflow.MlflowClient(f"sqlite:///{champion_database}"))
     subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+    for nested in list((folder / "code").rglob("__pycache__")):
+        shutil.rmtree(nested)
     kept = tmp_path_factory.mktemp("bytecode") / "__pycache__"
     return (folder / "__pycache__").rename(kept)
 
