@@ -1,1 +1,1 @@
-"""Tests of the toolkit, in its own folders."""
+"""The toolkit, on its own and with a model of this project."""

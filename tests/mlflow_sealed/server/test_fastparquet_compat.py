@@ -35,9 +35,9 @@ def test_each_row_group_has_a_chunk_that_may_be_compressed_or_say_nothing() -> N
     [first, second] = fastparquet_compat.chunks(file, ["x"])["x"]
     assert first.type == "INT64"
     assert first.is_compressed
-    assert first.nulls is first.least is first.most is None
+    assert (first.nulls, first.least, first.most) == (None, None, None)
     assert "RLE_DICTIONARY" in first.encodings
-    assert (first.count, second.count) == (2, 1)
+    assert (first.size, second.size) == (2, 1)
 
 
 def test_the_index_of_pandas_is_no_column_unless_it_is_a_field() -> None:

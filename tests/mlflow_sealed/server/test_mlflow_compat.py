@@ -13,7 +13,9 @@ from tests.mlflow_sealed.server.slow_model import Task
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> PyFuncModel:
-    return mlflow.pyfunc.load_model(str(save_slow_model(tmp_path_factory.mktemp("m") / "model")))
+    folder = tmp_path_factory.mktemp("saved")
+    model: PyFuncModel = mlflow.pyfunc.load_model(str(save_slow_model(folder / "model")))
+    return model
 
 
 def test_a_pyfunc_has_a_python_model_and_its_context(loaded: PyFuncModel) -> None:

@@ -25,7 +25,7 @@ from mlflow_sealed.image import context, docker
 NAME: Final = "mlflowmodel"
 METADATA: Final = {
     "SchemaVersion": "0.1.0",
-    "Vendor": "mlflow-private-preprocessing",
+    "Vendor": "mlflow-sealed",
     "Version": "1.0.0",
     "ShortDescription": "Build MLflow's models with the feed's credential as a secret",
 }

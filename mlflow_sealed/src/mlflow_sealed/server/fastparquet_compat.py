@@ -21,7 +21,7 @@ class Chunk(NamedTuple):
         The names of the encodings.
     is_compressed
         Whether it is compressed.
-    count
+    size
         How many values it has.
     nulls
         How many of them are null, None if the file does not say.
@@ -32,7 +32,7 @@ class Chunk(NamedTuple):
     type: str
     encodings: frozenset[str]
     is_compressed: bool
-    count: int
+    size: int
     nulls: int | None
     least: bytes | None
     most: bytes | None
@@ -81,7 +81,7 @@ def _chunk(metadata: Any) -> Chunk:
             encodings.get(number, "an unknown encoding") for number in metadata.encodings
         ),
         is_compressed=metadata.codec != _UNCOMPRESSED,
-        count=metadata.num_values,
+        size=metadata.num_values,
         nulls=None if statistics is None else statistics.null_count,
         least=None if statistics is None else statistics.min_value,
         most=None if statistics is None else statistics.max_value,

@@ -93,7 +93,7 @@ def _misread(chunk: Chunk, dtype: Any) -> Iterator[str]:
 
 def _is_empty(chunk: Chunk) -> bool:
     """Return whether a dictionary has no byte: fastparquet would read what follows it instead."""
-    return not chunk.is_compressed and chunk.nulls == chunk.count
+    return not chunk.is_compressed and chunk.nulls == chunk.size
 
 
 def _is_narrow(chunk: Chunk) -> bool:

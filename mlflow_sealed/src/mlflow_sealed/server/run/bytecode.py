@@ -21,7 +21,7 @@ MODULES: Final = (
     *("fastparquet", "fsspec.implementations.local", "fastapi_offline"),
     *("pandas.core.methods.to_dict", "pydantic._internal._dataclasses"),
 )
-"""These import all that a server imports; tests/image/test_bytecode.py finds gaps."""
+"""These import all that a server imports; image/test_bytecode.py finds gaps."""
 
 
 def main(more: Sequence[str]) -> None:
