@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from mlflow_sealed.flavor import manifest as manifests
+from mlflow_sealed.server import settings
 from mlflow_sealed.server.run import supervisor
-from mlflow_sealed.server.settings import Settings, StartError
+from mlflow_sealed.server.settings import RETIRED, Settings, StartError, retired
 
 from mlflow_sealed import process
 from tests.conftest import ROOT, clean_environ
@@ -123,7 +124,20 @@ def test_keys_are_not_in_what_is_printed_of_the_settings() -> None:
     assert KEY not in repr(Settings.read({"SCORING_API_KEYS": KEY}))
 
 
-def test_a_server_with_nonsense_ends_with_one_line_and_its_status(tmp_path: Path) -> None:
+def test_a_setting_that_is_gone_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RETIRED, "SCORING_OLD", "the server decides that itself")
+    assert retired({"SCORING_OLD": "7", "SCORING_MAX_ROWS": "1"}) == [
+        "warning: SCORING_OLD is not a setting any more: the server decides that itself"
+    ]
+    assert retired({"SCORING_MAX_ROWS": "1"}) == []
+
+
+def test_no_variable_is_a_setting_and_retired() -> None:
+    text = Path(settings.__file__).read_text(encoding="utf-8")
+    assert [name for name in RETIRED if f'chosen("{name}"' in text] == []
+
+
+def test_a_server_with_an_invalid_setting_ends_with_one_line_and_its_status(tmp_path: Path) -> None:
     (tmp_path / manifests.MANIFEST).write_text("{}", encoding="utf-8")
     environ = {
         **clean_environ(),

@@ -10,7 +10,7 @@ from typing import Final
 KEY_LENGTH: Final = 16
 """The fewest characters of an API key."""
 
-RETIRED: Final[Mapping[str, str]] = {}
+RETIRED: Final[dict[str, str]] = {}
 """Variables that earlier versions read, and what to do instead: they only give a warning."""
 
 CGROUP: Final = Path("/sys/fs/cgroup")
@@ -91,19 +91,11 @@ class Settings:
         )
 
 
-def retired(environ: Mapping[str, str], table: Mapping[str, str] = RETIRED) -> list[str]:
-    """Return a warning for each variable that is set and that this version does not read.
-
-    Parameters
-    ----------
-    environ
-        The environment.
-    table
-        The variables that earlier versions read, and what to do instead.
-    """
+def retired(environ: Mapping[str, str]) -> list[str]:
+    """Return a warning, one line, for each variable of `RETIRED` that is set."""
     return [
         f"warning: {name} is not a setting any more: {advice}"
-        for name, advice in table.items()
+        for name, advice in RETIRED.items()
         if name in environ
     ]
 

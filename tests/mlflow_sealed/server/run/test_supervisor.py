@@ -77,12 +77,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(
-    model: Path, port: int, settings: Mapping[str, str], *, traced: bool = True
+    model: Path,
+    port: int,
+    settings: Mapping[str, str],
+    *,
+    traced: bool = True,
+    code: str = SUPERVISE,
 ) -> subprocess.Popen[str]:
     ours = {"HOST": "127.0.0.1", "PORT": str(port), "PYTHONPATH": python_path(model.parent)}
     environ = os.environ if traced else untraced(os.environ)
     return subprocess.Popen(
-        [sys.executable, "-c", SUPERVISE, str(model)],
+        [sys.executable, "-c", code, str(model)],
         cwd=ROOT,
         env={**environ, **ours, **settings},
         stderr=subprocess.PIPE,
@@ -112,8 +117,8 @@ def until(holds: Callable[[], bool], *, timeout_s: float = 60) -> None:
         time.sleep(0.05)
 
 
-def start_error(model: Path, **settings: str) -> tuple[int, str]:
-    supervisor = start(model, process.free_port(), settings)
+def start_error(model: Path, code: str = SUPERVISE, **settings: str) -> tuple[int, str]:
+    supervisor = start(model, process.free_port(), settings, code=code)
     try:
         _, said = supervisor.communicate(timeout=60)
     finally:
@@ -129,6 +134,22 @@ def test_a_model_that_is_served_stays_as_it_was_logged(
     with running(model, workers=1) as server:
         assert server.post().status_code == 200
     manifests.check(model)
+
+
+RETIRE = f"""
+from mlflow_sealed.server.settings import RETIRED
+RETIRED["SCORING_OLD"] = "the server decides that itself"
+{SUPERVISE}"""
+
+
+def test_a_setting_that_is_gone_is_one_line_at_the_start(model: Path) -> None:
+    environ = {"SCORING_OLD": "7", "SCORING_MAX_ROWS": "many"}
+    status, lines = start_error(model, RETIRE, **environ)
+    assert status == supervisor.CANNOT_START
+    assert lines.splitlines() == [
+        "warning: SCORING_OLD is not a setting any more: the server decides that itself",
+        "error: SCORING_MAX_ROWS is 'many', expected a whole number from 1 to 10000000",
+    ]
 
 
 @pytest.mark.services
