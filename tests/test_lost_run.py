@@ -10,7 +10,7 @@ import mlflow
 import mlflow.artifacts
 import pytest
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
-from mlflow_sealed.batch.job import fetch
+from mlflow_sealed.batch.model import fetch
 from mlflow_sealed.command import parse
 from mlflow_sealed.image import commands as image
 from mlflow_sealed.image import release
@@ -269,7 +269,7 @@ def test_the_model_is_still_scored_with_and_asked_for_its_image(
     lost: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert aliases(lost) == {"champion": "1"}
-    assert fetch("models:/diabetes@champion", tmp_path).name == "models:/diabetes/1"
+    assert fetch("models:/diabetes@champion", tmp_path).address == "models:/diabetes/1"
     assert image.main(["due", "registry.example/diabetes"]) == 0
     said = "an image is due: models:/diabetes/1 has no image in registry.example/diabetes\n"
     assert capsys.readouterr().out.endswith(said)

@@ -1,1 +1,1 @@
-"""Scoring and training on Apache Spark, for tables that one machine does not hold."""
+"""Score tables of any size on Apache Spark, on one machine or on a cluster."""

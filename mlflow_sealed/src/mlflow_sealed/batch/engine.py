@@ -1,6 +1,6 @@
-"""Make pyspark importable: the one that is there, or one of our own, installed once.
+"""Make pyspark importable: one that is installed already, or one that is installed here, once.
 
-It has half a gigabyte, and Spark is not for everybody: no environment of the project has it.
+It takes half a gigabyte, and few users need it, so it is in no environment of a project.
 """
 
 import contextlib
@@ -22,24 +22,24 @@ from mlflow_sealed.feed import credential
 FOLDER: Final = Path(__file__).parent
 LOCK: Final = FOLDER / "pyspark.txt"
 BUILD_LOCK: Final = FOLDER / "pyspark-build.txt"
-"""What builds pyspark, which the public index has as sources only."""
+"""What builds pyspark: the public index has only its sources."""
 
 
 class EngineError(RuntimeError):
-    """There is no pyspark, or none that will do; the message says what to install."""
+    """There is no pyspark of the right version; the message says what to install."""
 
 
 def ready(environ: Mapping[str, str] = os.environ) -> None:
     """Make ``import pyspark`` work.
 
-    In this order: that of a Spark that SPARK_HOME names; one that is installed beside this Python,
-    as on Databricks; our own in `root`, which is installed there first if it has to be, from
+    The first of these is used: that of the Spark that SPARK_HOME names; one that is installed for
+    this Python, as on Databricks; the one in `root`, which is installed there the first time, from
     `LOCK`, every hash checked.
 
     Raises
     ------
     EngineError
-        If what is there is of another major version, or ours cannot be installed.
+        If the one that is found has another major version, or it cannot be installed.
     """
     if home := environ.get("SPARK_HOME"):
         _check(_use_home(Path(home)), f"SPARK_HOME ({home})")
@@ -59,12 +59,12 @@ def version(lock: Path = LOCK) -> str:
 
 
 def root(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of what is made once: MLflow's, beside the environments of its projects."""
+    """Return the folder of what is made once, which has the environments of MLflow projects too."""
     return Path(environ.get("MLFLOW_ENV_ROOT") or Path.home() / ".mlflow" / "envs")
 
 
 def digest(*parts: str | bytes) -> str:
-    """Return what the name of something ends with that is made once from these parts."""
+    """Return a short hash of parts, for the name of what is made from them."""
     found = hashlib.sha256()
     for part in parts:
         content = part.encode() if isinstance(part, str) else part
@@ -73,12 +73,12 @@ def digest(*parts: str | bytes) -> str:
 
 
 def installed(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of our own pyspark, to be put on the path; install it if it is not there.
+    """Return the folder of the pyspark in `root`, to be put on the path; install it the first time.
 
     Raises
     ------
     EngineError
-        If it cannot be installed; nothing half-made stays.
+        If it cannot be installed; nothing half-made is left.
     """
     folder = root(environ) / f"spark-{version()}-{digest(LOCK.read_bytes())}"
     if folder.exists():
@@ -88,18 +88,18 @@ def installed(environ: Mapping[str, str] = os.environ) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".spark-") as made:
         target = Path(made) / "target"
         run_uv(
-            # Not install, which builds pyspark to ask it for what the lock says, each time.
+            # Not `pip install`, which would build pyspark each time to read its requirements.
             *("pip", "sync", "--target", str(target), "--python", sys.executable),
             *("--require-hashes", "--build-constraints", str(BUILD_LOCK), str(LOCK)),
             environ=credential.removed(environ),
-            instead=f"or install pyspark=={version()} beside this Python",
+            instead=f"or install pyspark=={version()} for this Python",
         )
         take_place(target, folder)
     return folder
 
 
 def take_place(made: Path, place: Path) -> None:
-    """Give what is complete its name in one step. Whoever was first stays: it is the same."""
+    """Move what is complete to its place in one step; keep what another process put there first."""
     with contextlib.suppress(FileExistsError):
         try:
             made.rename(place)
@@ -143,6 +143,6 @@ def _check(found: str, what: str) -> None:
     wanted = version()
     if found.partition(".")[0] != wanted.partition(".")[0]:
         raise EngineError(
-            f"{what} is {found}: expected {wanted}, or another 4; use a cluster of Spark 4, or "
-            "leave it out and it is installed apart"
+            f"{what} is {found}: expected {wanted}, or another 4; use Spark 4, or remove it and "
+            "it is installed here"
         )

@@ -1,9 +1,9 @@
-"""The Python of a cluster's executors: an environment from the locks, packed to be shipped.
+"""Pack the Python environment of a cluster's executors, installed from the locks.
 
 The nodes have neither the repository nor the feed's credential. The driver has both: it installs
-what the locks say, every hash checked, and Spark hands the archive to each executor, which unpacks
-it. It has no address and no credential in it. The nodes need what an environment does not hold: the
-same Python (`python_version`), at the same place.
+what the locks list, every hash checked, and Spark sends the archive to each executor, which unpacks
+it. The archive contains no address and no credential. The nodes need what an environment does not
+contain: the same Python (`python_version`), at the same path.
 """
 
 import gzip
@@ -23,23 +23,23 @@ _SECONDS: Final = 315532800  # 1980, the earliest that every archive can have
 
 
 def packed(requirements: Sequence[Path], environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the archive of an environment that has what some locks say; make it if need be.
+    """Return the archive of an environment that has what some locks list; make it if there is none.
 
-    It is kept in `mlflow_sealed.batch.engine.root`, by what it is made from.
+    It is kept in `mlflow_sealed.batch.engine.root`, under a name made from the locks.
 
     Parameters
     ----------
     requirements
-        Hash-locked files that go together, such as a model's requirements.txt and the executors' lock.
+        Locks that are installed together, such as a model's requirements.txt and the executors'.
     environ
-        Has the feed's credential, for the local feed too: ``mlflow-sealed feed run`` puts it there.
+        Has the feed's credential; for the local feed, ``mlflow-sealed feed run`` sets it.
 
     Raises
     ------
     mlflow_sealed.feed.credential.CredentialError
         If the credential is missing or unusable.
     mlflow_sealed.batch.engine.EngineError
-        If a wheel cannot be had, or has another hash; nothing half-made stays.
+        If a wheel cannot be downloaded or has another hash; nothing half-made is left.
     """
     contents = [each.read_bytes() for each in requirements]
     name = engine.digest(python_version(), str(base_python()), *contents)
@@ -58,17 +58,17 @@ def packed(requirements: Sequence[Path], environ: Mapping[str, str] = os.environ
 
 
 def python_version() -> str:
-    """Return the version of Python that nodes need: this one's, without the patch release."""
+    """Return the version of Python that the nodes need: this one's, without the patch release."""
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def base_python() -> Path:
-    """Return where nodes need it: where this Python is, outside of any environment."""
+    """Return the path of the Python that the nodes need: this one's, outside of any environment."""
     return Path(sys.base_prefix) / "bin" / f"python{python_version()}"
 
 
 def install(folder: Path, requirements: Sequence[Path], environ: Mapping[str, str]) -> None:
-    """Make an environment of wheels alone, every hash checked.
+    """Make an environment from wheels only, every hash checked.
 
     Raises
     ------
@@ -87,10 +87,10 @@ def install(folder: Path, requirements: Sequence[Path], environ: Mapping[str, st
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Write a folder's content to a .tar.gz: the same content gives the same bytes.
+    """Write a folder's content to a .tar.gz; the same content gives the same bytes.
 
-    Compressed a little only: it is written once, and unpacked by each executor. Without the tests
-    of libraries, a fifth of it all.
+    It is compressed only a little, because each executor unpacks it. The tests of libraries, a
+    fifth of the whole, are left out.
     """
     with (
         archive.open("wb") as file,
@@ -103,7 +103,7 @@ def pack(folder: Path, archive: Path) -> None:
 
 
 def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Leave out of an archive who packed it, and when."""
+    """Remove from an entry who packed it, and when."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     entry.mtime = _SECONDS

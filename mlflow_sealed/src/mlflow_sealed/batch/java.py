@@ -15,11 +15,11 @@ HOW: Final = "install Java 17 (Debian: openjdk-17-jre-headless) and let JAVA_HOM
 
 
 class JavaError(RuntimeError):
-    """There is no Java, or one that Spark does not run on; the message says what to install."""
+    """There is no Java that Spark runs on; the message says what to install."""
 
 
 def home(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the home of the Java that JAVA_HOME names or, where it is not set, PATH has.
+    """Return the home of the Java that JAVA_HOME names or, if it is not set, is on PATH.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""What a scoring job has to do: the parts of its input, which it does once each.
+"""Plan a scoring job: divide its input into parts, each of which is scored once.
 
 The plan is written to the output before the first row is scored. A job that is started again reads
-it, and does the parts that are left. It runs in the executors: it imports installed distributions
-only.
+it and scores the parts that are left. The executors read it too, so this module imports installed
+distributions only.
 """
 
 import csv
@@ -21,17 +21,17 @@ from mlflow_sealed.batch.storage import Place
 
 PLAN: Final = "_plan.json"
 PARTS: Final = "_parts"
-"""The folder that has a record of each part that is done."""
+"""The folder that has the tally of each part that is done."""
 
 DONE: Final = "_SUCCESS"
 SCORED: Final = "scored"
 REFUSED: Final = "refused"
 ADDED: Final = {"pred": pa.int8(), "probability": pa.float64(), "model_version": pa.string()}
-"""The columns that scored rows have after those of the input."""
+"""The columns of scored rows that follow those of the input."""
 
 ENDINGS: Final = {"parquet": (".parquet",), "csv": (".csv",)}
 ROWS: Final = 500_000
-"""How many rows a part has about, where nobody says how many parts there are to be."""
+"""About how many rows a part has, unless the number of parts is given."""
 
 _HEADER_BYTES: Final = 2**16
 
@@ -43,18 +43,18 @@ class InputError(ValueError):
 
 
 class Slice(NamedTuple):
-    """Rows of a file that follow one another.
+    """Consecutive rows of a file.
 
     Attributes
     ----------
     file
         Its index in `Plan.files`.
     group
-        Of Parquet, the row group; -1 for a whole file of CSV.
+        The row group of a Parquet file; -1 for a whole CSV file.
     first
         The number of its first row in the file, from 0.
     size
-        Rows of Parquet, bytes of CSV.
+        In rows for Parquet, in bytes for CSV.
     """
 
     file: int
@@ -72,20 +72,20 @@ class File(NamedTuple):
 
 
 class Plan(BaseModel):
-    """A job.
+    """What a job is to score, and with which model.
 
     Attributes
     ----------
     input
         The address that was given.
     columns
-        Of the input, in their order.
+        The columns of the input, in their order.
     model
-        Its name and version, such as ``models:/NAME/3``.
+        The model's address, with its version: ``models:/NAME/3``.
     model_sha256
-        Of the manifest, which has those of all of the model's files.
+        The SHA-256 of the model's manifest, which has those of all of its files.
     features
-        The columns that the model's rows have.
+        The columns that the model takes.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -101,65 +101,42 @@ class Plan(BaseModel):
 
     @property
     def rows(self) -> int | None:
-        """How many rows there are, None for CSV, of which nobody knows before it is read."""
+        """How many rows there are; None for CSV, which has to be read to know."""
         if self.format == "csv":
             return None
         return sum(each.size for part in self.parts for each in part)
 
     @property
     def model_version(self) -> str:
-        """The version alone."""
+        """The model's version alone."""
         return self.model.rpartition("/")[2]
 
     @property
     def fingerprint(self) -> str:
-        """The SHA-256 of what the answers depend on: all but how it is divided."""
+        """The SHA-256 of what the predictions depend on: everything but the division."""
         content = self.model_dump_json(exclude={"parts"}).encode()
         return hashlib.sha256(content).hexdigest()
-
-
-class Record(BaseModel):
-    """What became of a part, or of several together.
-
-    Attributes
-    ----------
-    reasons
-        How many times each reason was one, by field and rule.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    scored: int = 0
-    refused: int = 0
-    reasons: dict[str, int] = {}
-
-    def __add__(self, other: "Record") -> "Record":
-        """Return both together."""
-        names = sorted(self.reasons.keys() | other.reasons.keys())
-        reasons = {name: self.reasons.get(name, 0) + other.reasons.get(name, 0) for name in names}
-        scored, refused = self.scored + other.scored, self.refused + other.refused
-        return Record(scored=scored, refused=refused, reasons=reasons)
 
 
 def make(
     source: str, *, model: str, model_sha256: str, features: Sequence[str], parts: int = 0
 ) -> Plan:
-    """Look at an input and divide it.
+    """Read what an input has, without its rows, and divide it.
 
     Parameters
     ----------
     source
         The address of a file or a folder.
     features
-        The columns that it has to have.
+        The columns that the input must have.
     parts
-        About how many parts to make; 0 for one in each `ROWS` rows of Parquet, or each file of CSV.
+        About how many parts to make; 0: one for `ROWS` rows of Parquet, or for each CSV file.
 
     Raises
     ------
     InputError
-        If there is nothing to score, a column is missing, of a type that no number has, or of a
-        name that the output needs, or files differ in their columns.
+        If there is nothing to score, a column is missing, has a type that is no number's or a name
+        that the output needs, or files differ in their columns.
     mlflow_sealed.batch.storage.StorageError
         If it cannot be found.
     """
@@ -185,7 +162,7 @@ def make(
 
 
 def divide(slices: Sequence[Slice], parts: int) -> tuple[tuple[Slice, ...], ...]:
-    """Divide slices, in their order, into at most so many parts of about the same size.
+    """Divide slices, in their order, into at most this many parts of about the same size.
 
     Examples
     --------
@@ -202,7 +179,7 @@ def divide(slices: Sequence[Slice], parts: int) -> tuple[tuple[Slice, ...], ...]
 
 
 def name(part: int) -> str:
-    """Return the name that the files of a part have.
+    """Return what the names of a part's files begin with.
 
     Examples
     --------
@@ -212,25 +189,19 @@ def name(part: int) -> str:
     return f"part-{part:05}"
 
 
-def record_place(output: Place, part: int) -> Place:
-    """Return where the record of a part is once the part is done."""
-    return output.at(f"{PARTS}/{name(part)}.json")
+def number(file: str) -> int:
+    """Return the part that a file belongs to, by its name.
 
-
-def records(output: Place) -> dict[int, Record]:
-    """Return the records of the parts that are done."""
-    found = storage.files(output.at(PARTS), (".json",))
-    numbered = ((int(info.base_name[5:10]), info.path) for info in found)
-    return {number: Record.model_validate_json(output.of(path).read()) for number, path in numbered}
-
-
-def total(done: dict[int, Record]) -> Record:
-    """Return what became of all parts together."""
-    return sum(done.values(), Record())
+    Examples
+    --------
+    >>> number("part-00007.json")
+    7
+    """
+    return int(file.removeprefix("part-").partition(".")[0])
 
 
 def as_json(content: Any) -> bytes:
-    """Return what is written to a file that people read too."""
+    """Return JSON for a file that people read too."""
     return (json.dumps(content, indent=1) + "\n").encode()
 
 
@@ -274,7 +245,7 @@ def _csv(
     columns: tuple[str, ...] | None = None
     for file in files:
         with place.system.open_input_stream(file.path) as stream:
-            # Bytes that are no UTF-8 are the executors' to find, but for those of the first line.
+            # Only the first line is read here: executors find what is not UTF-8 after it.
             text = stream.read(_HEADER_BYTES).decode("utf-8-sig", errors="replace")
         try:
             header = tuple(next(csv.reader(io.StringIO(text, newline=""), strict=True), []))
@@ -294,7 +265,7 @@ def _check_columns(path: str, names: Sequence[str], features: Sequence[str]) -> 
         "taken by the output": [each for each in ADDED if each in names],
     }
     found = [f"{fault}: {', '.join(each)}" for fault, each in faults.items() if each]
-    if len(set(names)) < len(names):  # not named: without a header they would be values
+    if len(set(names)) < len(names):  # not shown: in a file without a header they are values
         found.append("some have the same name")
     if found:
         raise InputError(f"{path}: columns {'; '.join(found)}")

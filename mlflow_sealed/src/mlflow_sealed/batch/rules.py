@@ -1,11 +1,10 @@
-"""The rules of a record for many rows at once.
+"""Check many rows at once by the rules of a record, which is a pydantic model.
 
-The rules are read from the record's own fields. They accept what is plainly right; every other row
-is shown to the record itself, which accepts or refuses it and gives the reason. So both accept and
-refuse the same rows for the same reasons, and only the few that are refused cost what it costs to
-check them one by one.
+The rules are read from the record's fields and accept what is plainly valid. Every other row is
+validated by the record itself, which accepts it or says what is wrong. So a table is checked like
+the rows of a request, and only the few doubtful rows are checked one by one.
 
-It runs in the executors: it imports installed distributions only.
+Executors import this module, so it imports installed distributions only.
 """
 
 import math
@@ -31,7 +30,7 @@ _HARMLESS: Final = frozenset(
 
 
 class RuleError(TypeError):
-    """A record has a rule that is not understood here; the message names it."""
+    """A record has a rule that is not supported here; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,14 @@ class Rule:
 
     Attributes
     ----------
+    name
+        The field's name.
     low, high
         The least and the greatest number, in the field's unit.
     whole
-        Only whole numbers.
+        Whether it accepts whole numbers only.
     nullable
-        Also null.
+        Whether it accepts null.
     """
 
     name: str
@@ -55,48 +56,48 @@ class Rule:
     nullable: bool
 
     def accepts(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        """Return which values are plainly right; NaN stands for null."""
+        """Return which values are plainly valid; NaN stands for null."""
         found = (values >= self.low) & (values <= self.high)
         if self.whole:
             found &= values == np.floor(values)
         return found | np.isnan(values) if self.nullable else found
 
 
-class Refusal(NamedTuple):
-    """Why a row is refused: no value of it.
+class BrokenRule(NamedTuple):
+    """A rule that a row breaks, without the row's values.
 
     Attributes
     ----------
     row
-        Its position among those that were checked.
+        The row's position among those that were checked.
     field
-        The column, or None where the row as a whole is wrong.
+        The column.
     rule
         What was expected, in pydantic's words.
     """
 
     row: int
-    field: str | None
+    field: str
     rule: str
 
 
 class Checked(NamedTuple):
-    """What became of n rows.
+    """The result of a check of n rows.
 
     Attributes
     ----------
     records
-        float64, n rows, a column for each rule; NaN is null. Those that are not accepted have no
-        meaning.
+        float64, n rows, a column for each rule; NaN is null. Rows that are not accepted are
+        undefined.
     accepted
         bool, shape (n,).
-    refusals
-        One for each rule that a row breaks, by row.
+    broken
+        The rules that rows break, in the order of the rows.
     """
 
     records: pd.DataFrame
     accepted: npt.NDArray[np.bool_]
-    refusals: list[Refusal]
+    broken: list[BrokenRule]
 
 
 def rules_of(record: type[BaseModel]) -> tuple[Rule, ...]:
@@ -105,8 +106,8 @@ def rules_of(record: type[BaseModel]) -> tuple[Rule, ...]:
     Raises
     ------
     RuleError
-        If the record checks anything but the types int and float, null and bounds: that would have
-        to be taught here first.
+        If the record checks anything but the types int and float, null and bounds: other rules have
+        to be supported here first. What ``__get_pydantic_core_schema__`` adds is not seen.
 
     Examples
     --------
@@ -118,26 +119,26 @@ def rules_of(record: type[BaseModel]) -> tuple[Rule, ...]:
     """
     odd = sorted(record.model_config.keys() - _HARMLESS)
     if odd or record.model_config.get("allow_inf_nan") is not False:
-        raise RuleError(f"{record.__name__}: has settings that are not known here: {odd}")
+        raise RuleError(f"{record.__name__}: has settings that are not supported here: {odd}")
     decorators = record.__pydantic_decorators__
     for kind in ("validators", "field_validators", "root_validators", "model_validators"):
         if getattr(decorators, kind):
-            raise RuleError(f"{record.__name__}: has {kind}, which are not known here")
+            raise RuleError(f"{record.__name__}: has {kind}, which are not supported here")
     return tuple(_rule(name, field) for name, field in record.model_fields.items())
 
 
 def check(
     columns: Mapping[str, pa.Array], rules: tuple[Rule, ...], record: type[BaseModel]
 ) -> Checked:
-    """Hold rows to the rules of a record.
+    """Check rows by the rules of a record.
 
     Parameters
     ----------
     columns
-        An array for each rule, of one length: integers, floating-point numbers, or text. Null and
-        NaN are null.
+        An array for each rule, all of one length: integers, floating-point numbers, or text. Null
+        and NaN are null.
     rules
-        Those of `record`, by `rules_of`.
+        The rules of `record`, from `rules_of`.
     """
     records, sure = {}, None
     for rule in rules:
@@ -146,8 +147,8 @@ def check(
         right = rule.accepts(values) & read
         sure = right if sure is None else sure & right
     accepted = np.ones(0, dtype=np.bool_) if sure is None else sure
-    refusals = _one_by_one(columns, records, accepted, record)
-    return Checked(pd.DataFrame(records), accepted, refusals)
+    broken = _one_by_one(columns, records, accepted, record)
+    return Checked(pd.DataFrame(records), accepted, broken)
 
 
 def is_readable(kind: pa.DataType) -> bool:
@@ -166,24 +167,27 @@ def _one_by_one(
     records: dict[str, npt.NDArray[np.float64]],
     accepted: npt.NDArray[np.bool_],
     record: type[BaseModel],
-) -> list[Refusal]:
-    """Show the rows that are not accepted to the record; write in place what it makes of them."""
+) -> list[BrokenRule]:
+    """Validate the rows that are not accepted by the record itself.
+
+    Where it accepts one, ``accepted`` and ``records`` are changed in place.
+    """
     positions = np.flatnonzero(~accepted)
     values = {name: columns[name].take(pa.array(positions)).to_pylist() for name in records}
-    refusals = []
+    broken = []
     for index, row in enumerate(positions.tolist()):
         given = {name: _python(column[index]) for name, column in values.items()}
         try:
             checked = record.model_validate(given)
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=False, include_input=False)
-            refusals += [Refusal(row, str(each["loc"][0]), each["msg"]) for each in details]
+            broken += [BrokenRule(row, str(each["loc"][0]), each["msg"]) for each in details]
             continue
         accepted[row] = True
         for name, column in records.items():
             value = getattr(checked, name)
             column[row] = math.nan if value is None else value
-    return refusals
+    return broken
 
 
 def _python(value: Any) -> Any:
@@ -191,7 +195,7 @@ def _python(value: Any) -> Any:
 
 
 def _numbers(column: pa.Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Return a column's numbers, NaN for null, and which of them could be read for sure."""
+    """Return a column's numbers, NaN for null, and which of them were surely read right."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         plain = pc.match_substring_regex(column, _PLAIN)
         read = pc.fill_null(plain, fill_value=True).to_numpy(zero_copy_only=False)
@@ -219,8 +223,10 @@ def _rule(name: str, field: FieldInfo) -> Rule:
             case annotated_types.Lt(lt=bound):
                 high = min(high, math.nextafter(_number(bound), -math.inf))
             case _:
-                raise RuleError(f"{name}: {type(each).__name__} is a rule that is not known here")
-    # Beyond, the record itself is asked: about infinities, and numbers that a double rounds.
+                raise RuleError(
+                    f"{name}: {type(each).__name__} is a rule that is not supported here"
+                )
+    # The record itself decides on the rest: infinities, and numbers that a double rounds.
     return Rule(name, max(low, -_EXACT), min(high, _EXACT), numbers == {int}, nullable)
 
 

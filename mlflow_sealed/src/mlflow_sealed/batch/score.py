@@ -1,8 +1,8 @@
-"""What executors do: read a part, check it, score it, and put its files into place.
+"""Score a part in an executor: read it, check it, ask the model, and write the part's files.
 
-The model is the logged pyfunc itself. The rows go from the input's files to those of
-the output, and nowhere else: neither the driver nor Spark's own processes see them. It runs in the
-executors: it imports installed distributions only.
+The model is the logged pyfunc itself. Rows go from the files of the input to those of the output:
+neither the driver nor Spark's own processes see them. Executors import this module, so it imports
+installed distributions only.
 """
 
 import contextlib
@@ -24,10 +24,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from mlflow_sealed.batch import plan, rules, storage
-from mlflow_sealed.batch.plan import Plan, Record, Slice
-from mlflow_sealed.batch.rules import Refusal, Rule
+from mlflow_sealed.batch import plan, rules, storage, tally
+from mlflow_sealed.batch.plan import Plan, Slice
+from mlflow_sealed.batch.rules import BrokenRule, Rule
 from mlflow_sealed.batch.storage import Place
+from mlflow_sealed.batch.tally import Tally
 
 CHUNK_ROWS: Final = 2**16
 """How many rows are in memory at once."""
@@ -43,20 +44,33 @@ class Chunk(NamedTuple):
     Attributes
     ----------
     table
-        As they were read; text where it was CSV.
+        The rows as they were read; text if the file is CSV.
     rows
-        int64, the number of each in the file: from 0 in Parquet, the line's in CSV.
-    broken
+        int64, the number of each row in the file: from 0 in Parquet, the line's in CSV.
+    unreadable
         The numbers of rows that are not in the table, and why.
     """
 
     table: Any
     rows: npt.NDArray[np.int64]
-    broken: list[tuple[int, str]]
+    unreadable: list[tuple[int, str]]
 
 
 class Scorer(NamedTuple):
-    """The model's own decision for a table, its record and the record's rules, its version."""
+    """A loaded model.
+
+    Attributes
+    ----------
+    decide
+        The model's method that scores a table of its record's fields (null is NaN), n rows. It
+        returns the classes (int8) and their probabilities (float64), both of shape (n,).
+    record
+        The type of one row.
+    rules
+        The rules of the record.
+    version
+        The model's version, which stands in every scored row.
+    """
 
     decide: Callable[[pd.DataFrame], tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]]
     record: type[BaseModel]
@@ -65,7 +79,7 @@ class Scorer(NamedTuple):
 
 
 def run(parts: Iterable[int], *, output: str, model: str) -> Iterator[str]:
-    """Do some parts, as ``mapPartitions`` asks for it.
+    """Score some parts: the function that ``mapPartitions`` takes.
 
     Parameters
     ----------
@@ -79,16 +93,16 @@ def run(parts: Iterable[int], *, output: str, model: str) -> Iterator[str]:
     Yields
     ------
     str
-        Why a part cannot be read, if it cannot: doing it again would not help.
+        Why a part cannot be read. It is no exception, after which Spark would try again in vain.
     """
-    from pyspark import SparkFiles  # noqa: PLC0415 # is there where Spark is
+    from pyspark import SparkFiles  # noqa: PLC0415 # only Spark's executors have it
 
     folder = SparkFiles.get(model)
     place = storage.locate(output)
     job = Plan.model_validate_json(place.at(plan.PLAN).read())
     for part in parts:
         try:
-            do(job, part, place, scorer(folder, job.model_version))
+            score_part(job, part, place, scorer(folder, job.model_version))
         except plan.InputError as error:
             yield str(error)
 
@@ -99,13 +113,13 @@ def scorer(folder: str, version: str) -> Scorer:
     import mlflow.pyfunc  # noqa: PLC0415 # takes a second or two
 
     model = mlflow.pyfunc.load_model(folder).unwrap_python_model()
-    # pyspark collects garbage after each task, and would look through all of this each time.
+    # pyspark collects garbage after each task, and would traverse the imported modules each time.
     gc.freeze()
-    row = record(model)
-    return Scorer(model.decide, row, rules.rules_of(row), version)
+    record = row_type(model)
+    return Scorer(model.decide, record, rules.rules_of(record), version)
 
 
-def record(model: Any) -> type[BaseModel]:
+def row_type(model: Any) -> type[BaseModel]:
     """Return the type of a model's rows: T where its ``predict`` takes ``list[T]``.
 
     Raises
@@ -113,18 +127,17 @@ def record(model: Any) -> type[BaseModel]:
     TypeError
         If it takes something else.
     """
-    predict = inspect.unwrap(type(model).predict)
-    rows = typing.get_type_hints(predict).get("model_input")
+    rows = typing.get_type_hints(inspect.unwrap(type(model).predict)).get("model_input")
     [row] = typing.get_args(rows) or (None,)
     if not isinstance(row, type) or not issubclass(row, BaseModel):
         raise TypeError(f"predict takes {rows}, expected list[…] of a pydantic model")
     return row
 
 
-def do(job: Plan, part: int, output: Place, scorer: Scorer) -> Record:
-    """Score a part: write its two files, then the record that says that it is done.
+def score_part(job: Plan, part: int, output: Place, scorer: Scorer) -> Tally:
+    """Score a part: write its two files, then its tally, which says that it is done.
 
-    Done twice, or by two at once, it gives the same files under the same names.
+    Scored again, also by two executors at once, it gives the same files under the same names.
 
     Raises
     ------
@@ -132,19 +145,19 @@ def do(job: Plan, part: int, output: Place, scorer: Scorer) -> Record:
         If the part cannot be read.
     """
     name = f"{plan.name(part)}.parquet"
-    record = Record()
+    total = Tally()
     with (
-        _writing(output.at(f"{plan.SCORED}/{name}")) as scored,
-        _writing(output.at(f"{plan.REFUSED}/{name}")) as refused,
+        _writing(output.at(f"{plan.SCORED}/{name}")) as write_scored,
+        _writing(output.at(f"{plan.REFUSED}/{name}")) as write_refused,
     ):
         for each in job.parts[part]:
             for chunk in read(job, each):
-                answers, refusals = answer(chunk, scorer, text=job.format == "csv")
-                scored(answers)
-                refused(_refused(_shown(job, each), chunk, refusals))
-                record += _record(len(answers), chunk, refusals)
-    plan.record_place(output, part).write(plan.as_json(record.model_dump()))
-    return record
+                scored, broken = score_chunk(chunk, scorer, text=job.format == "csv")
+                write_scored(scored)
+                write_refused(_refused(_shown(job, each), chunk, broken))
+                total += _tally(len(scored), chunk, broken)
+    tally.place(output, part).write(plan.as_json(total.model_dump()))
+    return total
 
 
 def read(job: Plan, part: Slice) -> Iterator[Chunk]:
@@ -153,7 +166,7 @@ def read(job: Plan, part: Slice) -> Iterator[Chunk]:
     Raises
     ------
     mlflow_sealed.batch.plan.InputError
-        If the file is broken, or not the one any more that was planned with.
+        If the file is broken, or is no longer the one that was planned with.
     """
     place = storage.locate(job.input).of(job.files[part.file].path)
     try:
@@ -165,8 +178,8 @@ def read(job: Plan, part: Slice) -> Iterator[Chunk]:
         raise plan.InputError(f"{_shown(job, part)}: is not {kind} that can be read") from None
 
 
-def answer(chunk: Chunk, scorer: Scorer, *, text: bool) -> tuple[Any, list[Refusal]]:
-    """Return the scored rows of a chunk, and why the others are refused.
+def score_chunk(chunk: Chunk, scorer: Scorer, *, text: bool) -> tuple[Any, list[BrokenRule]]:
+    """Return the scored rows of a chunk, and the rules that the other rows break.
 
     Parameters
     ----------
@@ -187,11 +200,11 @@ def answer(chunk: Chunk, scorer: Scorer, *, text: bool) -> tuple[Any, list[Refus
         "probability": pa.array(probability),
         "model_version": pa.repeat(scorer.version, len(pred)),
     }
-    answers = pa.RecordBatch.from_arrays(
+    scored = pa.RecordBatch.from_arrays(
         [*table.columns, *(added[name].cast(kind) for name, kind in plan.ADDED.items())],
         names=[*table.schema.names, *plan.ADDED],
     )
-    return answers, checked.refusals
+    return scored, checked.broken
 
 
 def _from_parquet(file: Any, part: Slice) -> Iterator[Chunk]:
@@ -209,15 +222,17 @@ def _from_csv(file: Any) -> Iterator[Chunk]:
     while True:
         rows: list[list[str]] = []
         numbers: list[int] = []
-        broken: list[tuple[int, str]] = []
+        unreadable: list[tuple[int, str]] = []
         for cells in itertools.islice(lines, CHUNK_ROWS):
             if len(cells) == len(header):
                 rows.append(cells)
                 numbers.append(lines.line_num)
-            elif cells:  # an empty line is none
-                broken.append((lines.line_num, f"expected {len(header)} cells, got {len(cells)}"))
-        yield Chunk(_text(header, rows), np.array(numbers, dtype=np.int64), broken)
-        if not rows and not broken:
+            elif cells:  # an empty line is no row
+                unreadable.append(
+                    (lines.line_num, f"expected {len(header)} cells, got {len(cells)}")
+                )
+        yield Chunk(_text(header, rows), np.array(numbers, dtype=np.int64), unreadable)
+        if not rows and not unreadable:
             return
 
 
@@ -233,7 +248,7 @@ def _empty(schema: Any) -> Any:
 
 
 def _with_numbers(table: Any, checked: rules.Checked, kinds: tuple[Rule, ...]) -> Any:
-    """Return a table whose columns of features are numbers; without a meaning where refused."""
+    """Return a table whose columns of features are numbers; undefined where a row is refused."""
     for rule in kinds:
         numbers = checked.records[rule.name].where(checked.accepted)
         kind = pa.int64() if rule.whole else pa.float64()
@@ -242,10 +257,10 @@ def _with_numbers(table: Any, checked: rules.Checked, kinds: tuple[Rule, ...]) -
     return table
 
 
-def _refused(file: str, chunk: Chunk, refusals: list[Refusal]) -> Any:
-    """Return the table of refused rows: where they are, and why; no value of theirs."""
-    found = [(int(chunk.rows[each.row]), each.field, each.rule) for each in refusals]
-    found = sorted([*found, *((row, None, rule) for row, rule in chunk.broken)], key=_row)
+def _refused(file: str, chunk: Chunk, broken: list[BrokenRule]) -> Any:
+    """Return the table of refused rows: where they are and why, without their values."""
+    checked = [(int(chunk.rows[each.row]), each.field, each.rule) for each in broken]
+    found = sorted([*checked, *((row, None, why) for row, why in chunk.unreadable)], key=_row)
     columns = zip(*found, strict=True) if found else ([], [], [])
     arrays = [[file] * len(found), *columns]
     return pa.RecordBatch.from_arrays(
@@ -258,11 +273,11 @@ def _row(found: tuple[int, str | None, str]) -> int:
     return found[0]
 
 
-def _record(scored: int, chunk: Chunk, refusals: list[Refusal]) -> Record:
-    reasons = Counter(f"{each.field}: {each.rule}" for each in refusals)
-    reasons.update(rule for _, rule in chunk.broken)
-    refused = len({each.row for each in refusals}) + len(chunk.broken)
-    return Record(scored=scored, refused=refused, reasons=dict(reasons))
+def _tally(scored: int, chunk: Chunk, broken: list[BrokenRule]) -> Tally:
+    reasons = Counter(f"{each.field}: {each.rule}" for each in broken)
+    reasons.update(why for _, why in chunk.unreadable)
+    refused = len({each.row for each in broken}) + len(chunk.unreadable)
+    return Tally(scored=scored, refused=refused, reasons=dict(reasons))
 
 
 def _shown(job: Plan, part: Slice) -> str:
@@ -273,14 +288,14 @@ def _shown(job: Plan, part: Slice) -> str:
 
 @contextlib.contextmanager
 def _writing(place: Place) -> Iterator[Callable[[Any], None]]:
-    """Give a function that adds rows to a file of Parquet, which is in its place at the end."""
+    """Give a function that adds rows to a Parquet file, which appears when the block ends."""
     with place.replaced() as path, contextlib.ExitStack() as stack:
         writer: Any = None
 
         def add(rows: Any) -> None:
             nonlocal writer
             if writer is None:
-                # A dictionary of numbers that are all different helps nobody.
+                # Numbers that are all different gain nothing from a dictionary.
                 repeated = [name for name in rows.schema.names if name != "probability"]
                 writer = stack.enter_context(
                     pq.ParquetWriter(

@@ -1,4 +1,4 @@
-"""Connect to Spark: one place that knows masters, and gives one line where there is none."""
+"""Connect to Spark: which masters there are, and one line where one cannot be reached."""
 
 import os
 import re
@@ -10,9 +10,9 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from mlflow_sealed.batch import engine, java
+from mlflow_sealed.batch import engine, java, spark_compat
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -21,13 +21,13 @@ LOCAL: Final = "local[*]"
 """The default master: this machine, all of its cores."""
 
 GIVEN: Final = "given"
-"""The master that the surroundings give: spark-submit's, or that of a managed Spark."""
+"""The master that is set already: by spark-submit, or by a managed Spark."""
 
 TIMEOUT_S: Final = 120.0
-"""How long a cluster may take to answer, and then to give a first executor."""
+"""How long a cluster may take to answer, and then to start a first executor, in seconds."""
 
 PYTHON: Final = "./environment/bin/python"
-"""Where the executors of a cluster have the Python of a packed environment."""
+"""The Python of a packed environment, in the executors of a cluster."""
 
 _LOG: Final = Path(__file__).with_name("log4j2.properties")
 _PORTS: Final = {"spark": 7077, "k8s": 443}
@@ -54,14 +54,14 @@ def connected(
     Parameters
     ----------
     name
-        Of the application, as the cluster shows it.
+        The application's name, as the cluster shows it.
     master
         ``local[…]``, ``spark://…``, ``yarn``, ``k8s://…`` or `GIVEN`.
     environment
-        A packed environment (`mlflow_sealed.batch.environment`) for the executors' Python. Without one they use
-        this Python (a local master), or the nodes' own.
+        A packed environment (`mlflow_sealed.batch.environment`) for the executors' Python. Without
+        one they use this Python (with a local master), or the nodes' own.
     options
-        Settings of Spark; they go before ours.
+        Settings of Spark, which override ours.
     timeout_s
         How long the cluster may take, in seconds.
 
@@ -77,7 +77,7 @@ def connected(
     check_reachable(master)
     settings = {**_settings(master, environment), **(options or {})}
     with _python(master, environment), warnings.catch_warnings():
-        # Of pandas 3: what is used of it, in training alone, is tested.
+        # The warning is about pandas 3; what training uses of it is tested.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
         session = _made(name, master, settings, timeout_s)
         try:
@@ -125,12 +125,12 @@ def addresses(master: str) -> list[tuple[str, int]]:
 
 
 def check_reachable(master: str) -> None:
-    """Look whether somebody listens where the master is: Spark itself would wait for a minute.
+    """Check that something listens at the master's address: Spark itself would wait for a minute.
 
     Raises
     ------
     MasterError
-        If nobody does or, for YARN, no folder says where it is.
+        If nothing does or, for YARN, no folder has the cluster's settings.
     """
     if master == "yarn" and not any(map(os.environ.get, ("HADOOP_CONF_DIR", "YARN_CONF_DIR"))):
         raise MasterError(
@@ -160,7 +160,7 @@ def _settings(master: str, environment: Path | None) -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
     }
     if is_local(master) or any(_LOOPBACK.fullmatch(host) for host, _ in addresses(master)):
-        # Nobody else can reach it, nor its page, which has no password.
+        # No other machine needs to reach it, or its page, which has no password.
         found["spark.driver.host"] = found["spark.driver.bindAddress"] = "127.0.0.1"
         found["spark.ui.enabled"] = "false"
     if environment is not None:
@@ -170,9 +170,9 @@ def _settings(master: str, environment: Path | None) -> dict[str, str]:
 
 @contextmanager
 def _python(master: str, environment: Path | None) -> Iterator[None]:
-    """Say for the length of a ``with`` block which Python the executors are to start.
+    """Set the Python of the executors for the length of a ``with`` block.
 
-    Spark asks the environment of the driver for it.
+    Spark reads it from the environment of the driver.
     """
     before = os.environ.get("PYSPARK_PYTHON")
     if environment is not None:
@@ -207,34 +207,17 @@ def _made(name: str, master: str, settings: Mapping[str, str], timeout_s: float)
 
 
 def said(error: Exception) -> str:
-    """Return the first line of what an error of Spark's says, without Java's names around it."""
+    """Return the first line of the message of Spark's error, without Java's names around it."""
     java_error = getattr(error, "java_exception", None)
     text = str(java_error.getMessage()) if java_error is not None else str(error)
     return next(iter(text.strip().splitlines()), type(error).__name__)
 
 
-def end_java() -> None:
-    """End the process of Java that pyspark keeps for the next session, if there is one.
-
-    It ends with this process by itself.
-    """
-    from pyspark import SparkContext  # noqa: PLC0415 # `engine.ready` finds it
-
-    gateway: Any = SparkContext._gateway  # noqa: SLF001 # pyspark has no public way to it
-    process = _java_process()
-    if process is not None:
-        gateway.close()
-        process.kill()
-        process.wait()
-        process.stdin.close()
-    SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001 # likewise
-
-
 @contextmanager
 def _bounded(timeout_s: float) -> Iterator[threading.Event]:
-    """End the Java process if a ``with`` block takes too long: nothing else ends its waiting.
+    """End the process of Java if a ``with`` block takes too long, which would wait for ever.
 
-    The event that is given is set then.
+    The event that the block gets is set then.
     """
     left, too_late = threading.Event(), threading.Event()
 
@@ -242,7 +225,7 @@ def _bounded(timeout_s: float) -> Iterator[threading.Event]:
         if left.wait(timeout_s):
             return
         too_late.set()
-        while not (process := _java_process()) and not left.wait(_LOOK_EVERY_S):
+        while not (process := spark_compat.java_process()) and not left.wait(_LOOK_EVERY_S):
             pass
         if process:
             process.kill()
@@ -255,21 +238,13 @@ def _bounded(timeout_s: float) -> Iterator[threading.Event]:
         left.set()
         watching.join()
         if too_late.is_set():
-            end_java()
-
-
-def _java_process() -> Any:
-    """Return the process of Java, if pyspark has started it: it has no public way to it."""
-    from pyspark import SparkContext  # noqa: PLC0415 # `engine.ready` finds it
-
-    return getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001
+            spark_compat.end_java()
 
 
 def _wait_for_executor(session: "SparkSession", master: str, timeout_s: float) -> None:
-    """Wait until one executor has come: a job without any would wait for good."""
-    context: Any = session.sparkContext._jsc.sc()  # noqa: SLF001 # pyspark has no public way to it
+    """Wait for the first executor: a job without any would wait for ever."""
     deadline = time.monotonic() + timeout_s
-    while context.getExecutorMemoryStatus().size() < 2:  # noqa: PLR2004 # the driver is one
+    while not spark_compat.count_executors(session):
         if time.monotonic() > deadline:
             raise MasterError(
                 f"the master {master} gave no executor within {timeout_s:g} s: it has no room, or "

@@ -1,6 +1,6 @@
-"""Files where driver and executors both reach them: what is written is there whole, or not at all.
+"""Read and write files that the driver and the executors share: whole, or not at all.
 
-It runs in the executors: it imports installed distributions only.
+Executors import this module, so it imports installed distributions only.
 """
 
 import contextlib
@@ -24,11 +24,11 @@ class Place(NamedTuple):
     Attributes
     ----------
     system
-        As pyarrow has it: the local one (and what is mounted), HDFS, Azure, S3.
+        A file system of pyarrow's: the local one (and what is mounted), HDFS, Azure, S3.
     path
-        In the system's own form.
+        The path in that system.
     address
-        What `locate` finds it by, from whatever folder.
+        What `locate` takes, from any working folder.
     """
 
     system: Any
@@ -63,10 +63,10 @@ class Place(NamedTuple):
 
     @contextlib.contextmanager
     def replaced(self) -> Iterator[str]:
-        """Give a path of a name of its own, that takes this place once it is written.
+        """Give a temporary path, which is moved to this place when the ``with`` block ends.
 
-        Whoever writes the same at the same time, such as another attempt of a task, has another
-        name: the place has what the last of them wrote. After an exception nothing is left.
+        Another writer at the same time, such as another attempt of a task, has another path; the
+        last of them stays. After an exception nothing is left.
         """
         folder, _, name = self.path.rpartition("/")
         part = f"{folder}/_{name}.{uuid.uuid4().hex}{_UNFINISHED}"
@@ -80,24 +80,24 @@ class Place(NamedTuple):
 
 
 def sweep(folder: Place) -> None:
-    """Remove what writers have left in a folder that were killed. Nobody may write there now."""
+    """Remove from a folder what killed writers have left; no one may be writing there."""
     for info in folder.system.get_file_info(fs.FileSelector(folder.path)):
         if info.base_name.endswith(_UNFINISHED):
             folder.system.delete_file(info.path)
 
 
 def locate(address: str) -> Place:
-    """Return the place that an address stands for: a path, or what pyarrow reads as an URI.
+    """Return the place that an address stands for: a path, or a URI that pyarrow knows.
 
     Raises
     ------
     StorageError
-        If it is an URI of a kind that is not known, or whose host cannot be found.
+        If it is a URI of an unknown kind, or its host cannot be found.
 
     Examples
     --------
-    >>> locate("/data/patients").path
-    '/data/patients'
+    >>> locate("/data/table").path
+    '/data/table'
     """
     if "://" not in address:
         path = str(Path(address).resolve())
@@ -111,15 +111,14 @@ def locate(address: str) -> Place:
 
 
 def files(place: Place, endings: tuple[str, ...]) -> list[Any]:
-    """Return the files with such an ending: the one at a place, or all below it, by their path.
+    """Return the files with one of these endings: the one at a place, or all below it, sorted.
 
-    As Spark does, it leaves out what has a name, or is in a folder of a name, that begins with
-    ``_`` or a dot.
+    Like Spark, it leaves out files and folders whose names begin with ``_`` or a dot.
 
     Raises
     ------
     StorageError
-        If there is nothing at all.
+        If nothing exists at the place.
     """
     info = place.system.get_file_info(place.path)
     if info.type == fs.FileType.NotFound:

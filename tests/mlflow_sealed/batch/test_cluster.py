@@ -12,14 +12,15 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from mlflow_sealed.batch import environment, plan, session
+from mlflow_sealed.batch import environment, plan, session, spark_compat
 from mlflow_sealed.batch.commands import main
-from mlflow_sealed.batch.job import Model
+from mlflow_sealed.batch.model import RegisteredModel
 from mlflow_sealed.feed import credential
 
 import mypreprocessing
 from tests.conftest import PROJECT, ROOT, Feed
-from tests.spark.conftest import MANY, Cluster, Registry, contents
+from tests.mlflow_sealed.batch.conftest import MANY, Registry, contents
+from tests.spark import Cluster
 
 
 @pytest.fixture
@@ -32,9 +33,9 @@ def credentials(feed: Feed, user: Registry, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_executors_run_with_the_package_of_the_feed(
-    cluster: Cluster, champion: Model, credentials: Feed, wheel: Path
+    cluster: Cluster, champion: RegisteredModel, credentials: Feed, wheel: Path
 ) -> None:
-    packed = environment.packed([champion.folder / "requirements.txt", PROJECT.lock("executors")])
+    packed = environment.packed([champion.requirements, PROJECT.lock("executors")])
 
     def tell(batches: Any) -> Any:  # is sent as it stands, with the names of what it imports
         record = [each for each in metadata.files("mypreprocessing") or [] if each.name == "RECORD"]
@@ -51,6 +52,7 @@ def test_executors_run_with_the_package_of_the_feed(
 
     schema = "file string, folder string, python string, record string, path string, environ string"
     with session.connected("told", cluster.master, environment=packed) as spark:
+        assert 1 <= spark_compat.count_executors(spark) <= 2
         told = spark.range(0, 4, 1, 4).mapInArrow(tell, schema).collect()
     hashes = wheel_hashes(wheel)
     for row in told:
@@ -75,9 +77,9 @@ def wheel_hashes(wheel: Path) -> set[str]:
 
 
 def test_a_packed_environment_has_no_credential_and_no_address(
-    champion: Model, credentials: Feed
+    champion: RegisteredModel, credentials: Feed
 ) -> None:
-    packed = environment.packed([champion.folder / "requirements.txt", PROJECT.lock("executors")])
+    packed = environment.packed([champion.requirements, PROJECT.lock("executors")])
     secrets = [
         credentials.index.password.encode(),
         credentials.index.url.encode(),

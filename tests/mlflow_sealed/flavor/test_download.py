@@ -8,7 +8,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from mlflow_sealed.batch.job import fetch
+from mlflow_sealed.batch.model import fetch
 from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.flavor.download import download
 from mlflow_sealed.training.register import versions as registry
@@ -47,7 +47,7 @@ def loaded(client_with_champion: mlflow.MlflowClient, bytecode: Path) -> Iterato
 def test_loading_a_model_leaves_bytecode_that_its_manifest_refuses(loaded: Path) -> None:
     """The control: this is what the copy has to be rid of."""
     assert list(loaded.glob("__pycache__/model.*.pyc"))
-    with pytest.raises(manifests.StartError, match="__pycache__/model"):
+    with pytest.raises(manifests.ManifestError, match="__pycache__/model"):
         manifests.check(loaded)
 
 
@@ -62,7 +62,7 @@ def test_a_download_has_the_files_that_were_logged(
 
 @pytest.mark.usefixtures("loaded")
 def test_batch_scoring_takes_such_a_model(tmp_path: Path) -> None:
-    assert fetch(CHAMPION, tmp_path).name == "models:/diabetes/1"
+    assert fetch(CHAMPION, tmp_path).address == "models:/diabetes/1"
 
 
 @pytest.mark.usefixtures("loaded")

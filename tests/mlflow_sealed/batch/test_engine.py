@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from mlflow_sealed.batch import engine
 from mlflow_sealed.batch.engine import EngineError
-from mlflow_sealed.feed import lock
 
-from tests.spark.conftest import Registry
+from tests.mlflow_sealed.batch.conftest import Registry
 
 
 @pytest.fixture

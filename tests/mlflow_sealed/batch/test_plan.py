@@ -1,4 +1,4 @@
-"""The plan of a job: what is refused before it begins, and how the input is divided."""
+"""The plan of a job: which inputs are refused before it begins, and how one is divided."""
 
 from pathlib import Path
 from typing import Any
@@ -8,18 +8,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from mlflow_sealed.batch import plan
-from mlflow_sealed.batch.plan import InputError, Plan, Record, Slice
+from mlflow_sealed.batch.plan import InputError, Plan, Slice
 
-from mypreprocessing import FEATURES
-from tests.records import record
+from tests.mlflow_sealed.batch.reading import FEATURES, reading
 
 
 def table(rows: int = 3, **changes: Any) -> pa.Table:
-    return pa.Table.from_pandas(pd.DataFrame([record(**changes)] * rows), preserve_index=False)
+    return pa.Table.from_pandas(pd.DataFrame([reading(**changes)] * rows), preserve_index=False)
 
 
 def made(source: Path, parts: int = 0) -> Plan:
-    return plan.make(str(source), model="models:/diabetes/3", model_sha256="0" * 64, parts=parts)
+    return plan.make(
+        str(source), model="models:/level/3", model_sha256="0" * 64, features=FEATURES, parts=parts
+    )
 
 
 def test_every_row_is_in_one_part(tmp_path: Path) -> None:
@@ -70,18 +71,16 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert Plan.model_validate_json(plan.as_json(job.model_dump(mode="json"))) == job
 
 
-def test_records_add_up() -> None:
-    both = Record(scored=2, reasons={"a": 1}) + Record(refused=3, reasons={"a": 2, "b": 1})
-    assert both == Record(scored=2, refused=3, reasons={"a": 3, "b": 1})
-
-
 PARQUETS: dict[str, tuple[pa.Table, str]] = {
     "a missing column": (
-        table().drop_columns(["age", "bmi"]),
-        "a.parquet: columns missing: bmi, age",
+        table().drop_columns(["months", "size"]),
+        "a.parquet: columns missing: size, months",
     ),
     "a column of ours": (table(pred=1), "columns taken by the output: pred$"),
-    "a type that is no number": (table(age=True), "column age is of type bool, expected a number"),
+    "a type that is no number": (
+        table(months=True),
+        "column months is of type bool, expected a number",
+    ),
     "no rows": (table(0, x=1).select([]), "columns missing"),
 }
 
@@ -102,9 +101,9 @@ def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
 
 
 CSVS = {
-    "no header": ("6,148,72,35,0,33.6,0.627,50\n", "columns missing: pregnancies, glucose"),
+    "no header": ("6,148,33.6,0.627,50\n", "columns missing: repeats, level"),
     "a column twice": (f"{','.join(FEATURES)},id,id\n", "some have the same name"),
-    "an open quote": ('"age\n', "its first line is not CSV"),
+    "an open quote": ('"months\n', "its first line is not CSV"),
 }
 
 

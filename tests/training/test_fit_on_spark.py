@@ -19,7 +19,7 @@ from mlflow_sealed.training.measure.evaluate import split
 
 from mypreprocessing import FEATURES
 from tests.conftest import ROOT, Feed
-from tests.spark.conftest import Cluster
+from tests.spark import Cluster
 from training.__main__ import main
 from training.dataset import read
 from training.fit_on_spark import SparkFitError, fit_on_spark

@@ -11,12 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow.pyfunc.model import PythonModelContext
 from mlflow_sealed.batch import plan, score, storage
-from mlflow_sealed.batch.job import Model
-from mlflow_sealed.batch.plan import InputError, Plan, Record
+from mlflow_sealed.batch.model import RegisteredModel
+from mlflow_sealed.batch.plan import InputError, Plan
 from mlflow_sealed.batch.storage import Place
+from mlflow_sealed.batch.tally import Tally
 
 from mlflow_model.model import DiabetesModel
 from mypreprocessing import FEATURES, Patient
+from tests.mlflow_sealed.batch.conftest import planned
+from tests.mlflow_sealed.batch.reading import Reading
 from tests.records import record
 
 
@@ -28,25 +31,16 @@ def output(tmp_path: Path) -> Place:
 
 
 @pytest.fixture(scope="module")
-def pyfunc(champion: Model) -> DiabetesModel:
+def pyfunc(champion: RegisteredModel) -> DiabetesModel:
     loaded = mlflow.pyfunc.load_model(str(champion.folder))
     model: DiabetesModel = loaded.unwrap_python_model()
     return model
 
 
-def planned(source: Path, champion: Model, parts: int = 0) -> Plan:
-    return plan.make(
-        str(source),
-        model=champion.name,
-        model_sha256=champion.sha256,
-        features=FEATURES,
-        parts=parts,
-    )
-
-
-def done(job: Plan, champion: Model, output: Place) -> Record:
+def done(job: Plan, champion: RegisteredModel, output: Place) -> Tally:
     scorer = score.scorer(str(champion.folder), job.model_version)
-    return plan.total({part: score.do(job, part, output, scorer) for part in range(len(job.parts))})
+    parts = range(len(job.parts))
+    return sum((score.score_part(job, part, output, scorer) for part in parts), Tally())
 
 
 def rows(output: Place, kind: str) -> list[dict[str, Any]]:
@@ -68,12 +62,12 @@ def assert_answered(pyfunc: DiabetesModel, scored: list[dict[str, Any]]) -> None
 
 
 def test_every_row_is_scored_or_refused_once(
-    patients: Path, champion: Model, output: Place, pyfunc: DiabetesModel
+    patients: Path, champion: RegisteredModel, output: Place, pyfunc: DiabetesModel
 ) -> None:
-    record = done(planned(patients, champion, features=FEATURES, parts=4), champion, output)
+    tally = done(planned(patients, champion, parts=4), champion, output)
     scored, refused = rows(output, plan.SCORED), rows(output, plan.REFUSED)
-    assert record.scored == len(scored) == 23_760
-    assert record.refused == len({(row["file"], row["row"]) for row in refused}) == 240
+    assert tally.scored == len(scored) == 23_760
+    assert tally.refused == len({(row["file"], row["row"]) for row in refused}) == 240
     given = pq.read_table(patients).to_pylist()
     ids = [row["id"] for row in scored]
     places = {(row["file"], row["row"]) for row in refused}
@@ -92,9 +86,9 @@ def test_every_row_is_scored_or_refused_once(
 
 
 def test_a_part_that_is_done_twice_has_the_same_files(
-    patients: Path, champion: Model, output: Place
+    patients: Path, champion: RegisteredModel, output: Place
 ) -> None:
-    job = planned(patients, champion, features=FEATURES, parts=2)
+    job = planned(patients, champion, parts=2)
     first = done(job, champion, output)
     folder = Path(output.path)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -104,7 +98,7 @@ def test_a_part_that_is_done_twice_has_the_same_files(
 
 
 def test_csv_and_parquet_get_the_same_answers(
-    champion: Model, output: Place, tmp_path: Path, pyfunc: DiabetesModel
+    champion: RegisteredModel, output: Place, tmp_path: Path, pyfunc: DiabetesModel
 ) -> None:
     table = [record(id="a"), record(id="", insulin=None), record(id="c", glucose=0)]
     pd.DataFrame(table).to_csv(tmp_path / "patients.csv", index=False)
@@ -121,7 +115,7 @@ def test_csv_and_parquet_get_the_same_answers(
 
 
 def test_refused_lines_of_csv_have_their_number_and_every_reason(
-    champion: Model, output: Place, tmp_path: Path
+    champion: RegisteredModel, output: Place, tmp_path: Path
 ) -> None:
     lines = [
         ",".join(FEATURES),
@@ -154,7 +148,7 @@ def test_refused_lines_of_csv_have_their_number_and_every_reason(
 
 
 def test_a_part_without_one_good_row_has_files_without_rows(
-    champion: Model, output: Place, tmp_path: Path
+    champion: RegisteredModel, output: Place, tmp_path: Path
 ) -> None:
     pq.write_table(pa.Table.from_pylist([record(age=7)]), tmp_path / "a.parquet")
     assert done(planned(tmp_path / "a.parquet", champion), champion, output).refused == 1
@@ -163,12 +157,12 @@ def test_a_part_without_one_good_row_has_files_without_rows(
 
 
 def test_rows_are_numbered_across_row_groups_and_chunks(
-    champion: Model, output: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    champion: RegisteredModel, output: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(score, "CHUNK_ROWS", 4)
     table = [record(age=7 if number in {3, 11, 17} else 30) for number in range(20)]
     pq.write_table(pa.Table.from_pylist(table), tmp_path / "a.parquet", row_group_size=9)
-    done(planned(tmp_path / "a.parquet", champion, features=FEATURES, parts=2), champion, output)
+    done(planned(tmp_path / "a.parquet", champion, parts=2), champion, output)
     assert [row["row"] for row in rows(output, plan.REFUSED)] == [3, 11, 17]
 
 
@@ -180,7 +174,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("line", BROKEN.values(), ids=BROKEN.keys())
 def test_a_file_that_breaks_off_is_an_error_without_a_value(
-    line: bytes, champion: Model, output: Place, tmp_path: Path
+    line: bytes, champion: RegisteredModel, output: Place, tmp_path: Path
 ) -> None:
     header = f"{','.join(FEATURES)}\n".encode()
     (tmp_path / "a.csv").write_bytes(header + line)
@@ -190,7 +184,7 @@ def test_a_file_that_breaks_off_is_an_error_without_a_value(
 
 
 def test_parquet_that_was_cut_off_is_an_error(
-    patients: Path, champion: Model, output: Place, tmp_path: Path
+    patients: Path, champion: RegisteredModel, output: Place, tmp_path: Path
 ) -> None:
     content = (patients / "part-00000.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(content)
@@ -201,15 +195,44 @@ def test_parquet_that_was_cut_off_is_an_error(
 
 
 def test_a_thousand_rows_do_not_depend_on_how_they_are_divided(
-    patients: Path, champion: Model, output: Place, tmp_path: Path
+    patients: Path, champion: RegisteredModel, output: Place, tmp_path: Path
 ) -> None:
-    done(planned(patients, champion, features=FEATURES, parts=1), champion, output)
+    done(planned(patients, champion, parts=1), champion, output)
     whole = pd.DataFrame(rows(output, plan.SCORED)).set_index("id").sort_index()
     other = tmp_path / "other"
     for folder in (plan.SCORED, plan.REFUSED, plan.PARTS):
         (other / folder).mkdir(parents=True)
     place = storage.locate(str(other))
-    done(planned(patients, champion, features=FEATURES, parts=3), champion, place)
+    done(planned(patients, champion, parts=3), champion, place)
     parts = pd.DataFrame(rows(place, plan.SCORED)).set_index("id").sort_index()
     assert len(storage.files(place.at(plan.SCORED), (".parquet",))) == 3
     np.testing.assert_array_equal(whole["probability"], parts["probability"])
+
+
+class Typed:
+    def predict(self, model_input: list[Reading]) -> list[int]:
+        return [each.months for each in model_input]
+
+
+class Numbers:
+    def predict(self, model_input: list[int]) -> list[int]:
+        return model_input
+
+
+class Untyped:
+    def predict(self, model_input):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+        return model_input
+
+
+def test_a_models_rows_have_the_type_that_predict_takes() -> None:
+    assert score.row_type(Typed()) is Reading
+
+
+def test_a_registered_model_tells_its_features(champion: RegisteredModel) -> None:
+    assert champion.features == FEATURES
+
+
+@pytest.mark.parametrize("kind", [Numbers, Untyped])
+def test_a_model_without_a_record_is_an_error(kind: type) -> None:
+    with pytest.raises(TypeError, match="expected list.* of a pydantic model"):
+        score.row_type(kind())

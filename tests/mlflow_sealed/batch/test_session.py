@@ -10,7 +10,7 @@ from mlflow_sealed.batch import session
 from mlflow_sealed.batch.session import GIVEN, MasterError
 
 from mlflow_sealed import process
-from tests.spark.conftest import Registry
+from tests.mlflow_sealed.batch.conftest import Registry
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,11 @@ def test_a_master_that_listens_and_says_nothing_is_one_line_in_time() -> None:
 @pytest.mark.usefixtures("pyspark")
 def test_a_local_session_listens_on_this_machine_alone(user: Registry, tmp_path: Path) -> None:
     del user
+    before = set(tmp_path.iterdir())
     with session.connected("local", "local[1]") as spark:
         settings = dict(spark.sparkContext.getConf().getAll())
         assert settings["spark.driver.host"] == settings["spark.driver.bindAddress"] == "127.0.0.1"
         assert spark.sparkContext.uiWebUrl is None
         assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
         assert spark.range(5).count() == 5
-    assert not list(tmp_path.iterdir())
+    assert set(tmp_path.iterdir()) == before

@@ -1,6 +1,5 @@
 """The command: a table through the champion on this machine, and all that can be wrong."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -11,7 +10,7 @@ import time
 import tomllib
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import mlflow
 import pyarrow as pa
@@ -19,16 +18,16 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow_sealed.batch import plan
 from mlflow_sealed.batch.commands import main
-from mlflow_sealed.batch.job import Model, ScoringError, check_share
+from mlflow_sealed.batch.model import RegisteredModel
 from packaging.requirements import Requirement
 
 import mypreprocessing
 from mlflow_sealed import process
 from mypreprocessing import FEATURES
-from tests.conftest import ROOT
+from tests.conftest import PROJECT, ROOT
+from tests.mlflow_sealed.batch.conftest import MANY, PATIENTS, Registry, contents
 from tests.records import record
 from tests.serving.running import serving
-from tests.spark.conftest import MANY, PATIENTS, Registry, contents
 
 
 class Done(NamedTuple):
@@ -58,7 +57,7 @@ def done(
     run = subprocess.run(
         [
             *("mlflow", "run", str(ROOT), "-e", "batch_score", "--env-manager", "local"),
-            *("--experiment-name", "diabetes"),
+            *("--experiment-name", PROJECT.names.experiment),
             *(part for name, value in given.items() for part in ("-P", f"{name}={value}")),
         ],
         env=registry.environ,
@@ -81,7 +80,9 @@ def test_every_row_is_in_one_of_the_two_outputs(done: Done) -> None:
     assert f"{scored.num_rows} rows scored, 240 refused, by models:/diabetes/1" in done.told
 
 
-def test_the_answers_are_those_of_invocations(done: Done, champion: Model, tmp_path: Path) -> None:
+def test_the_answers_are_those_of_invocations(
+    done: Done, champion: RegisteredModel, tmp_path: Path
+) -> None:
     rows = pq.read_table(done.output / plan.SCORED).slice(0, 5000).to_pylist()
     asked = [{name: row[name] for name in FEATURES} for row in rows]
     assert sum(None in row.values() for row in asked) > 500
@@ -135,7 +136,7 @@ def test_a_job_that_was_killed_is_finished_without_a_row_twice(
     output = user.folder / "killed"
     arguments = command(many, output, "--partitions", str(MANY.partitions))
     child = subprocess.Popen(
-        [sys.executable, "-m", "mlflow_sealed.batch.job", *arguments],
+        ["mlflow-sealed", "score", *arguments],
         env=user.environ,
         cwd=user.folder,
         stdout=subprocess.DEVNULL,
@@ -167,31 +168,16 @@ def test_too_many_refused_rows_stop_the_job_which_may_go_on_with_a_greater_share
     assert contents(output) == contents(done.output)
 
 
-@pytest.mark.parametrize(
-    ("refused", "rows", "stops"), [(29, 100, False), (30, 100, True), (0, 0, False)]
-)
-def test_the_bound_on_refused_rows_is_a_share_that_may_be_reached(
-    refused: int, rows: int, *, stops: bool
-) -> None:
-    done = plan.Record(scored=rows - refused, refused=refused, reasons={"age: too young": refused})
-    told = pytest.raises(ScoringError, match=r"30 of 100 rows are refused.*\(age: too young: 30\)")
-    with told if stops else contextlib.nullcontext():
-        check_share(done, rows, 0.29)
-
-
 @pytest.mark.usefixtures("user")
 def test_an_output_of_another_job_is_one_line(
     patients: Path, many: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "output"
     output.mkdir()
-    (output / plan.PLAN).write_bytes(
-        plan.as_json(
-            plan.make(
-                str(many), model="models:/diabetes/7", model_sha256="0" * 64, features=FEATURES
-            ).model_dump(mode="json")
-        )
+    other = plan.make(
+        str(many), model="models:/diabetes/7", model_sha256="0" * 64, features=FEATURES
     )
+    (output / plan.PLAN).write_bytes(plan.as_json(other.model_dump(mode="json")))
     assert main(command(patients, output)) == 1
     told = lines(capsys)[1]
     assert told.startswith(f"error: {output} exists, begun with models:/diabetes/7 on {many}")
@@ -224,7 +210,7 @@ def test_an_input_that_is_not_there_is_one_line(
 @pytest.mark.parametrize(
     ("model", "told"),
     [
-        ("runs:/0/model", "expected a registered one, models:/diabetes@champion or"),
+        ("runs:/0/model", "expected a registered one, models:/NAME@champion or"),
         ("models:/diabetes@nobody", "nobody"),
         ("models:/diabetes/77", "77"),
     ],
@@ -276,25 +262,9 @@ def test_no_java_and_no_master_are_one_line(
 
 
 @pytest.mark.parametrize(
-    "options",
-    [["--partitions", "2.5"], ["--partitions", "-1"], ["--max-bad-share", "2"], ["--colour", "x"]],
-    ids=" ".join,
-)
-def test_an_option_that_is_none_is_one_line(
-    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(command(tmp_path, tmp_path / "output", *options))
-    assert ended.value.code == 2
-    found = lines(capsys)[1]
-    assert found.startswith("error: ")
-    assert found.count("\n") == 1
-
-
-@pytest.mark.parametrize(
     ("module", "does"),
     [
-        ("mlflow_sealed.batch.job", False),
+        ("mlflow_sealed.batch.commands", False),
         ("training.__main__", False),
         ("mlflow_sealed.feed.publish", True),
     ],
@@ -311,9 +281,3 @@ def test_the_commands_need_no_tool_of_development(module: str, *, does: bool) ->
     loaded = {each for name in run.stdout.split() for each in known.get(name, [])}
     # pytest-cov measures the command, and rich is used by libraries where it is installed.
     assert bool(loaded & (tools - {"pytest-cov", "rich"})) == does
-
-
-def test_mlflow_hands_numbers_over_as_fractions(capsys: Any) -> None:
-    with pytest.raises(SystemExit):
-        main(["--partitions", "4.0"])
-    assert "required: --input, --output" in lines(capsys)[1]

@@ -1,0 +1,142 @@
+"""Let Spark's executors score the parts of a plan: send them the code and the model, and wait."""
+
+import re
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import mlflow_sealed
+from mlflow_sealed.batch import environment, java, plan, score, session, tally
+from mlflow_sealed.batch.model import ARCHIVE, RegisteredModel
+from mlflow_sealed.batch.options import ScoringOptions
+from mlflow_sealed.batch.plan import Plan
+from mlflow_sealed.batch.storage import Place
+from mlflow_sealed.batch.tally import TooManyRefusedError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_LOOK_EVERY_S: Final = 1.0
+_ERROR_NAME: Final = re.compile(r"^(?:\w+\.)*(\w+(?:Error|Exception))\b", re.MULTILINE)
+
+
+class SparkJobError(RuntimeError):
+    """Spark has given the job up; the message says why, in one line."""
+
+
+def score_parts(
+    job: Plan, left: Sequence[int], output: Place, model: RegisteredModel, options: ScoringOptions
+) -> float:
+    """Let the executors score the parts that are left.
+
+    Returns
+    -------
+    float
+        How long they took, in seconds, with the start of their Pythons but not Spark's own.
+
+    Raises
+    ------
+    SparkJobError
+        If Spark gives the job up.
+    mlflow_sealed.batch.tally.TooManyRefusedError
+        As soon as it is certain that too many rows are refused.
+    mlflow_sealed.batch.plan.InputError
+        If a part cannot be read.
+    """
+    java.home()  # both are checked first: to pack an environment takes a minute
+    session.check_reachable(options.master)
+    packed = None
+    if not (session.is_local(options.master) or options.master == session.GIVEN):
+        packed = environment.packed([model.requirements, options.executors])
+    with session.connected(f"score {job.model}", options.master, environment=packed) as spark:
+        _send(spark, model.folder)
+        began = time.monotonic()
+        with _stopped_early(spark, job, output, options.max_bad_share):
+            faults = _run_tasks(spark, left, output)
+        took_s = time.monotonic() - began
+    if faults:
+        raise plan.InputError(min(faults))
+    return took_s
+
+
+def zip_toolkit(archive: Path) -> None:
+    """Write the Python files of the installed toolkit to a zip that can be imported from."""
+    top = Path(mlflow_sealed.__file__).parent
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(top.rglob("*.py")):
+            file.write(path, str(path.relative_to(top.parent)))
+
+
+def _send(spark: "SparkSession", model: Path) -> None:
+    """Let the executors have the toolkit's code and the model."""
+    code, archive = model.parent / "code.zip", model.parent / f"{ARCHIVE}.tar.gz"
+    zip_toolkit(code)
+    environment.pack(model, archive)
+    spark.sparkContext.addPyFile(str(code))
+    spark.sparkContext.addArchive(f"{archive}#{ARCHIVE}")
+
+
+def _run_tasks(spark: "SparkSession", left: Sequence[int], output: Place) -> list[str]:
+    """Run a task for each part; Spark gives it to another executor if one is lost.
+
+    The tasks are made from numbers, not from a table: Spark's SQL takes seconds to start.
+
+    Returns
+    -------
+    list of str
+        Why parts cannot be read.
+
+    Raises
+    ------
+    SparkJobError
+        If Spark gives the job up.
+    """
+    from py4j.protocol import Py4JError  # noqa: PLC0415 # `session.connected` makes it importable
+    from pyspark.errors import PySparkException  # noqa: PLC0415 # likewise
+
+    run = partial(score.run, output=output.address, model=ARCHIVE)
+    try:
+        faults: list[str] = (
+            spark.sparkContext.parallelize(left, len(left)).mapPartitions(run).collect()
+        )
+    except (PySparkException, Py4JError) as error:
+        names = _ERROR_NAME.findall(str(error))
+        # Only the name of the error: its message may show a row.
+        raise SparkJobError(
+            f"Spark gave the job up ({names[-1] if names else type(error).__name__}); what is done "
+            "stays: start it again. SPARK_LOG_LEVEL=warn shows Spark's own log"
+        ) from None
+    return faults
+
+
+@contextmanager
+def _stopped_early(spark: "SparkSession", job: Plan, output: Place, most: float) -> Iterator[None]:
+    """Cancel the tasks within a ``with`` block once it is certain that too many are refused."""
+    ended, found = threading.Event(), list[TooManyRefusedError]()
+
+    def watch() -> None:
+        while not ended.wait(_LOOK_EVERY_S):
+            try:
+                tally.check_share(tally.total(output), job.rows or sys.maxsize, most)
+            except TooManyRefusedError as error:
+                found.append(error)
+                spark.sparkContext.cancelAllJobs()
+                return
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    except SparkJobError:
+        if found:
+            raise found[0] from None
+        raise
+    finally:
+        ended.set()
+        watching.join()

@@ -1,0 +1,42 @@
+"""Registered models that cannot score a table: one line says why."""
+
+from pathlib import Path
+
+import pytest
+from mlflow_sealed.batch import score
+from mlflow_sealed.batch.model import ModelError, fetch
+from pydantic import BaseModel
+
+from tests.conftest import CHAMPION
+
+
+class Worded(BaseModel, allow_inf_nan=False):
+    colour: str
+
+
+class Undecided:
+    """A pyfunc that answers requests only."""
+
+
+@pytest.mark.parametrize("uri", ["runs:/0/model", "models:/level", "models:/level@", "level/3"])
+def test_an_address_of_another_kind_is_an_error(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="expected a registered one, models:/NAME@champion or"):
+        fetch(uri, tmp_path)
+
+
+@pytest.mark.usefixtures("user")
+def test_a_record_with_a_rule_that_is_not_supported_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score, "row_type", lambda _: Worded)
+    with pytest.raises(ModelError, match=r"/1 cannot score a table: colour: expected a field that"):
+        fetch(CHAMPION, tmp_path)
+
+
+@pytest.mark.usefixtures("user")
+def test_a_model_that_scores_no_tables_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlflow.pyfunc.PyFuncModel.unwrap_python_model", lambda _: Undecided())
+    with pytest.raises(ModelError, match="/1 has no method decide, which scores a table"):
+        fetch(CHAMPION, tmp_path)

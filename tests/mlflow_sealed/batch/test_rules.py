@@ -1,0 +1,118 @@
+"""The rules of many rows at once: those of the record, no more and no fewer."""
+
+import math
+from typing import Annotated, Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from mlflow_sealed.batch import rules
+from mlflow_sealed.batch.rules import RuleError, rules_of
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+from tests.mlflow_sealed.batch.alike import NUMBERS, TEXTS, assert_alike, columns, plausible
+from tests.mlflow_sealed.batch.reading import FEATURES, Reading, reading
+
+SETTINGS = ConfigDict(allow_inf_nan=False)
+
+
+@settings(max_examples=150, deadline=None)
+@given(plausible(Reading, reading(), NUMBERS, float))
+def test_a_record_accepts_and_refuses_the_same_numbers(rows: list[dict[str, Any]]) -> None:
+    assert_alike(Reading, columns(rows, pa.float64()), rows)
+
+
+@settings(max_examples=150, deadline=None)
+@given(plausible(Reading, reading(), TEXTS, str))
+def test_a_record_accepts_and_refuses_the_same_texts(rows: list[dict[str, Any]]) -> None:
+    assert_alike(Reading, columns(rows, pa.string()), rows)
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.int64(), pa.uint16(), pa.float32()], ids=str)
+def test_columns_may_be_of_any_type_of_number(kind: pa.DataType) -> None:
+    rows = [
+        dict.fromkeys(FEATURES, 25) | {"share": 1},
+        dict.fromkeys(FEATURES, 3) | {"months": 121},
+    ]
+    accepted, _ = assert_alike(Reading, columns(rows, kind), rows)
+    assert len(accepted) == 1
+
+
+def test_nan_is_null_as_it_is_where_pandas_wrote_it() -> None:
+    rows = [reading(level=math.nan), reading(share=math.nan)]
+    checked = rules.check(columns(rows, pa.float64()), rules_of(Reading), Reading)
+    assert checked.accepted.tolist() == [True, False]
+    assert checked.broken == [(1, "share", "Input should be a valid number")]
+
+
+def test_no_broken_rule_has_a_value_in_it() -> None:
+    rows = [dict.fromkeys(FEATURES, "sentinel-31337")]
+    found = rules.check(columns(rows, pa.string()), rules_of(Reading), Reading).broken
+    assert {each.field for each in found} == set(FEATURES)
+    assert "31337" not in repr(found)
+
+
+def test_bounds_may_be_open() -> None:
+    class Open(BaseModel):
+        model_config = SETTINGS
+        age: float = Field(gt=0, lt=2)
+
+    values = [0.0, math.nextafter(0, 1), math.nextafter(2, 0), 2.0]
+    checked = rules.check({"age": pa.array(values)}, rules_of(Open), Open)
+    assert checked.accepted.tolist() == [False, True, True, False]
+
+
+class Doubled(BaseModel):
+    model_config = SETTINGS
+    age: Annotated[int, AfterValidator(lambda value: value * 2)]
+
+
+class Stepped(BaseModel):
+    model_config = SETTINGS
+    age: int = Field(multiple_of=5)
+
+
+class Worded(BaseModel):
+    model_config = SETTINGS
+    age: str
+
+
+class Renamed(BaseModel):
+    model_config = SETTINGS
+    age: int = Field(validation_alias="years")
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False, strict=True)
+    age: int
+
+
+class Infinite(BaseModel):
+    age: float
+
+
+class Validated(BaseModel):
+    model_config = SETTINGS
+    age: int
+
+    @field_validator("age")
+    @classmethod
+    def odd(cls, value: int) -> int:
+        return value
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (Doubled, "age: AfterValidator is a rule that is not supported"),
+        (Stepped, "age: MultipleOf is a rule that is not supported"),
+        (Worded, "age: expected a field that is int or float"),
+        (Renamed, "age: expected a field that is int or float under its own name"),
+        (Strict, r"Strict: has settings that are not supported here: \['strict'\]"),
+        (Infinite, "Infinite: has settings that are not supported"),
+        (Validated, "Validated: has field_validators, which are not supported here"),
+    ],
+)
+def test_a_rule_that_is_not_supported_is_an_error(kind: type[BaseModel], told: str) -> None:
+    with pytest.raises(RuleError, match=told):
+        rules_of(kind)
