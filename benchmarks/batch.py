@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import mlflow
-from mlflow_sealed.feed.lock import ROOT
-from mlflow_sealed.training import log
+from mlflow.models import Model
 
 from benchmarks import batch_report, machine, memory
 from benchmarks.batch_report import Job, Peer, Results, report, tables
+from benchmarks.project import NAME, PROJECT, ROOT
 from examples.generate import Table, write
-from mlflow_model.model import NAME
+from mlflow_model import save
 from mlflow_sealed import process
 from training.dataset import read
 from training.fit import fit
@@ -46,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, print the tables, write the page and the picture, and return the exit status."""
     options = _parse(arguments)
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    os.environ["MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING"] = "false"  # it would change a saved file
+    sys.dont_write_bytecode = True  # MLflow loads the model that it logs, where it lies
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     results = measure(options.rows, options.cores)
@@ -82,14 +84,14 @@ def _peers(model: Path, environ: Mapping[str, str]) -> tuple[Peer, Peer]:
 
 
 def _job(rows: int, cores: int, environ: Mapping[str, str]) -> Job:
-    """Score a table with the command of `mlflow_sealed.batch.job`; the table and the output go."""
+    """Score a table with ``mlflow-sealed score``; the table and the output are removed."""
     _say(f"{rows:,} rows on {cores} cores")
     source, output = WORK / f"patients-{rows}", WORK / "scored"
     if not source.exists():
         _remove_tables()
         write(Table(rows, PARTITIONS, BAD_SHARE), source)
     command = [
-        *(sys.executable, "-m", "mlflow_sealed.batch.job", "--master", f"local[{cores}]"),
+        *(sys.executable, "-m", "mlflow_sealed.cli", "score", "--master", f"local[{cores}]"),
         *("--input", str(source), "--output", str(output), "--model", f"models:/{NAME}/1"),
     ]
     done = memory.measure(
@@ -102,7 +104,7 @@ def _job(rows: int, cores: int, environ: Mapping[str, str]) -> Job:
 def _scoring_seconds() -> float:
     """Return what the latest run has logged."""
     runs: list[Any] = mlflow.search_runs(
-        experiment_names=[NAME], max_results=1, output_format="list"
+        experiment_names=[PROJECT.names.experiment], max_results=1, output_format="list"
     )
     return float(runs[0].data.metrics["seconds_scoring"])
 
@@ -122,12 +124,22 @@ def _registered() -> tuple[Path, dict[str, str]]:
     """Train and register the model in a registry of its own; its files, and who has it."""
     uri = f"sqlite:///{WORK}/mlflow.db"
     data = read(ROOT / DATA)
+    booster = fit(data.records, data.labels, Options()).get_booster()
     mlflow.set_tracking_uri(uri)
-    mlflow.set_experiment(
-        experiment_id=mlflow.create_experiment(NAME, artifact_location=str(WORK / "artifacts"))
+    made = mlflow.create_experiment(
+        PROJECT.names.experiment, artifact_location=str(WORK / "artifacts")
     )
+    mlflow.set_experiment(experiment_id=made)
+    flavor: Any = save
     with mlflow.start_run():
-        logged = log.log_model(fit(data.records, data.labels, Options()), 0.5)
+        logged = Model.log(
+            artifact_path=None,
+            name=NAME,
+            flavor=flavor,
+            booster=booster,
+            threshold=0.5,
+            model_name=NAME,
+        )
     mlflow.register_model(logged.model_uri, NAME)
     model = mlflow.artifacts.download_artifacts(logged.model_uri, dst_path=str(WORK / "model"))
     return Path(model), {**os.environ, "MLFLOW_TRACKING_URI": uri, "SPARK_LOCAL_IP": "127.0.0.1"}
@@ -144,8 +156,8 @@ def made(rows: list[int], cores: list[int]) -> str:
     given = f"--rows {' '.join(map(str, rows))} --cores {' '.join(map(str, cores))}"
     return (
         f"Made on {day} with `python -m benchmarks.batch {given}` on "
-        f"{machine.describe()}. A job is the whole command, `python -m mlflow_sealed.batch.job` with a "
-        "local master, kept to the cores that it is told to use, Java and Python together. It "
+        f"{machine.describe()}. A job is the whole command, `mlflow-sealed score` with a local "
+        "master, kept to the cores that it is told to use, Java and Python together. It "
         "scores from when Spark is there until the last file is written: the start of the Python "
         "workers, reading, checking, preprocessing, predicting and writing are in it, as the start "
         "of Spark and of the command are not, nor that of the others. Memory is the greatest that "

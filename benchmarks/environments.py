@@ -1,4 +1,4 @@
-"""An environment of its own for each server, made from its lock and kept for the next time."""
+"""An environment of its own for each server, made from its locks and kept for the next time."""
 
 import hashlib
 import json
@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from mlflow_sealed.feed import lock, publish
+from mlflow_sealed.feed import publish
 
+from benchmarks.project import PROJECT, ROOT
 from mlflow_sealed import process
 
-FOLDER: Final = lock.ROOT / ".cache" / "peers"
+FOLDER: Final = ROOT / ".cache" / "peers"
 
 _READY: Final = "ready"
 _VERSIONS: Final = """
@@ -23,29 +25,30 @@ print(json.dumps({found.name: found.version for found in importlib.metadata.dist
 """
 
 
-def make(requirements: Path, *, folder: Path = FOLDER) -> Path:
-    """Make the environment of a lock, unless it is there, and return its ``bin`` folder.
+def make(locks: Sequence[Path], *, folder: Path = FOLDER) -> Path:
+    """Make the environment of some locks, unless it exists, and return its ``bin`` folder.
 
-    Every file is held to its hash. The private package is the wheel of these sources, no feed is
-    asked for it.
+    Every file is checked by its hash. The private packages are built from these sources; no feed is
+    asked for them.
 
     Parameters
     ----------
-    requirements
-        The lock, with hashes.
+    locks
+        The locks, with hashes.
     folder
-        Where the environments are, one a lock and Python.
+        Where the environments are: one for these locks and this Python.
 
     Raises
     ------
     mlflow_sealed.process.ProcessError
         If an environment cannot be made.
     """
-    made_from = requirements.read_bytes() + platform.python_version().encode()
+    contents = [lock.read_bytes() for lock in locks]
+    made_from = b"".join([*contents, platform.python_version().encode()])
     environment = folder / hashlib.sha256(made_from).hexdigest()[:16]
     if not (environment / _READY).exists():
         shutil.rmtree(environment, ignore_errors=True)
-        _make(requirements, environment)
+        _make(locks, environment)
         (environment / _READY).touch()
     return environment / "bin"
 
@@ -58,14 +61,15 @@ def versions(binaries: Path) -> dict[str, str]:
     return found
 
 
-def _make(requirements: Path, environment: Path) -> None:
-    name = requirements.relative_to(lock.ROOT)
-    print(f"installing {name} …", file=sys.stderr, flush=True)
+def _make(locks: Sequence[Path], environment: Path) -> None:
+    names = ", ".join(str(lock.relative_to(ROOT)) for lock in locks)
+    print(f"installing {names} …", file=sys.stderr, flush=True)
     python = str(environment / "bin" / "python")
     with tempfile.TemporaryDirectory() as wheels:
-        publish.build_wheel(lock.ROOT / "mypreprocessing", Path(wheels))
+        for package in PROJECT.packages.folders:
+            publish.build_wheel(ROOT / package, Path(wheels))
         _uv("venv", "--python", sys.executable, str(environment))
-        source = ("--require-hashes", "--find-links", wheels, str(requirements))
+        source = ("--require-hashes", "--find-links", wheels, *map(str, locks))
         _uv("pip", "sync", "--python", python, "--compile-bytecode", *source)
 
 

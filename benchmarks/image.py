@@ -20,19 +20,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import requests
 from mlflow_sealed.feed import credential
-from mlflow_sealed.feed.commands import FAILURES, credential_or_local
+from mlflow_sealed.feed.access import FAILURES, credential_or_local
 from mlflow_sealed.image import docker, docker_config
-from mlflow_sealed.image.commands import BUILD
-from mlflow_sealed.image.docker_config import ROOT
+from mlflow_sealed.image.commands import build_command
 
 from benchmarks import machine
+from benchmarks.project import PROJECT, ROOT
 from benchmarks.table import markdown
 from mlflow_sealed import process
 from tests.image import engine, standin
@@ -70,7 +70,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--starts", type=int, default=5, help="starts to take the median of")
     options = parser.parse_args()
-    with _engine(), credential_or_local() as found, tempfile.TemporaryDirectory() as folder:
+    with _engine(), credential_or_local(ROOT) as found, tempfile.TemporaryDirectory() as folder:
         ours, theirs = _side_by_side(found, Path(folder), options.starts)
     print(f"{machine.describe()}\n\n{table(ours, theirs)}")
     return int(any(share > TARGETS[name] for name, share in shares(ours, theirs).items()))
@@ -115,7 +115,9 @@ def _side_by_side(
 ) -> tuple[Figures, Figures]:
     environ = {
         **credential.environment(found, os.environ),
-        "DOCKER_CONFIG": str(docker_config.make(os.environ, folder / "docker")),
+        "DOCKER_CONFIG": str(
+            docker_config.make(os.environ, PROJECT.lock("server"), folder / "docker")
+        ),
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
     }
     _train(environ, folder, trees=150)
@@ -144,8 +146,8 @@ def _side_by_side(
 
 
 def _build_ours(environ: Mapping[str, str]) -> None:
-    command = [part if part != "diabetes" else "ours" for part in BUILD]
-    _quietly(command, environ)
+    names = PROJECT.names.model_copy(update={"image": "ours"})
+    _quietly(build_command(PROJECT.model_copy(update={"names": names})), environ)
 
 
 def _build_stock(
@@ -163,7 +165,7 @@ def _build_stock(
 
 
 def _generate(folder: Path, environ: Mapping[str, str]) -> None:
-    model = ("-m", "models:/diabetes@champion", "--env-manager", "local", "-d", str(folder))
+    model = ("-m", PROJECT.champion, "--env-manager", "local", "-d", str(folder))
     _quietly(["mlflow", "models", "generate-dockerfile", *model], environ)
     path = folder / "Dockerfile"
     text = path.read_text(encoding="utf-8")
@@ -172,8 +174,8 @@ def _generate(folder: Path, environ: Mapping[str, str]) -> None:
 
 def _train(environ: Mapping[str, str], folder: Path, *, trees: int) -> None:
     """Train a champion whose artifacts lie in a folder."""
-    command = ("mlflow", "run", str(ROOT), "--env-manager", "uv", "--experiment-name", "diabetes")
-    _quietly([*command, "-P", f"trees={trees}"], environ, cwd=folder)
+    options = ("--env-manager", "uv", "--experiment-name", PROJECT.names.experiment)
+    _quietly(["mlflow", "run", str(ROOT), *options, "-P", f"trees={trees}"], environ, cwd=folder)
 
 
 def _starts(kinds: tuple[Kind, ...], times: int) -> dict[str, list[tuple[float, float]]]:
@@ -231,7 +233,7 @@ def _timed(build: Callable[[], None]) -> float:
     return time.monotonic() - begin
 
 
-def _quietly(command: list[str], environ: Mapping[str, str], *, cwd: Path = ROOT) -> None:
+def _quietly(command: Sequence[str], environ: Mapping[str, str], *, cwd: Path = ROOT) -> None:
     done = subprocess.run(
         command,
         cwd=cwd,

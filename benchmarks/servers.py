@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from mlflow_sealed.feed import credential
-from mlflow_sealed.feed.lock import ROOT, SERVING
 
+from benchmarks.project import NAME, PROJECT, ROOT
 from mlflow_sealed import process
 
 Row = Mapping[str, Any]
@@ -48,8 +48,8 @@ class Server:
         Whether ours is compared with it; the other ones are ours.
     about
         How it checks a request and what its settings are, for the reader of the results.
-    requirements
-        The lock of its environment.
+    locks
+        What its environment is made from.
     framework
         The distributions that it is made with, to show their versions.
     program
@@ -67,7 +67,7 @@ class Server:
     name: str
     title: str
     about: str
-    requirements: Path
+    locks: tuple[Path, ...]
     framework: tuple[str, ...]
     program: Callable[[Place], Sequence[str]]
     environ: Callable[[Place], Mapping[str, str]]
@@ -90,6 +90,7 @@ class Server:
             "PYTHONPATH": str(ROOT),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MODEL_ARTIFACTS": str(place.typed_model / "artifacts"),
+            "MODEL_NAME": NAME,
             **self.environ(place),
         }
 
@@ -123,12 +124,12 @@ def _ours() -> list[Server]:
             name=name,
             title=title,
             about=about,
-            requirements=ROOT / SERVING,
+            locks=(PROJECT.lock("model"), PROJECT.lock("server")),
             framework=("mlflow-skinny",),
             program=lambda place: (
                 "python",
                 "-m",
-                "mlflow_sealed.server.run.container",
+                "mlflow_sealed.server.run",
                 str(place.typed_model),
             ),
             environ=lambda place: {
@@ -163,7 +164,7 @@ def _mlflow() -> list[Server]:
             name=name,
             title=title,
             about=f"{about}; uvloop, httptools, no access log",
-            requirements=_PEERS / "mlflow" / "requirements.txt",
+            locks=(PROJECT.lock("peer_mlflow"),),
             framework=("mlflow-skinny", "fastapi"),
             program=lambda place: (*_MLFLOW, "--port", str(place.port)),
             environ=lambda place: {"__pyfunc_model_path__": str(model(place))},
@@ -196,7 +197,7 @@ def _fastapi() -> Server:
         name="fastapi",
         title="FastAPI, as in the article",
         about="Pydantic, XGBClassifier; async functions, uvloop, httptools, no access log",
-        requirements=_PEERS / "fastapi" / "requirements.txt",
+        locks=(PROJECT.lock("peer_fastapi"),),
         framework=("fastapi",),
         program=lambda place: (
             *("uvicorn", "--host", "127.0.0.1", "--port", str(place.port), "--workers", "1"),
@@ -215,7 +216,7 @@ def _litserve() -> Server:
         name="litserve",
         title="LitServe",
         about="Pydantic; one HTTP process and one worker, its fast queue, uvloop, no access log",
-        requirements=_PEERS / "litserve" / "requirements.txt",
+        locks=(PROJECT.lock("peer_litserve"),),
         framework=("litserve", "fastapi"),
         program=lambda place: (
             "python",
@@ -235,7 +236,7 @@ def _bentoml() -> Server:
         name="bentoml",
         title="BentoML",
         about="Pydantic; an async method, uvloop, httptools, no access log, no metrics",
-        requirements=_PEERS / "bentoml" / "requirements.txt",
+        locks=(PROJECT.lock("peer_bentoml"),),
         framework=("bentoml",),
         program=lambda place: (
             *("bentoml", "serve", "benchmarks.peers.bentoml.service:Diabetes"),
@@ -257,14 +258,14 @@ def _mlserver() -> Server:
         title="MLServer",
         about="a runtime with Pydantic, in the server's process; JSON in a string tensor; uvloop, "
         "httptools, no access log, no metrics, no gzip",
-        requirements=_PEERS / "mlserver" / "requirements.txt",
+        locks=(PROJECT.lock("peer_mlserver"),),
         framework=("mlserver", "fastapi"),
         program=lambda _: ("mlserver", "start", str(_PEERS / "mlserver")),
         environ=lambda place: {
             "MLSERVER_HTTP_PORT": str(place.port),
             "MLSERVER_GRPC_PORT": str(process.free_port()),
         },
-        path="/v2/models/diabetes/infer",
+        path="/v2/models/peer/infer",
         body=_string_tensor,
         predictions=lambda answer: list(json.loads(answer["outputs"][0]["data"][0])),
     )

@@ -31,11 +31,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from mlflow.models import infer_signature
-from mlflow_sealed.feed.lock import ROOT
 from mlflow_sealed.training.measure.evaluate import split
 
 from benchmarks import environments, load, machine, picture
 from benchmarks.load import Sample
+from benchmarks.project import NAME, ROOT
 from benchmarks.report import report, tables
 from benchmarks.results import CELLS, MANY, ONE, SIXTEEN, Results
 from benchmarks.servers import Place, Row, Server, every
@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     servers = _chosen(options.only)
     load.find_wrk()  # before anything is made
-    binaries = {one.name: environments.make(one.requirements) for one in servers}
+    binaries = {one.name: environments.make(one.locks) for one in servers}
     results = _measure(servers, binaries, options)
     print(tables(results))
     if options.only:
@@ -230,9 +230,7 @@ def _train() -> Trained:
     rows = split(data, options)
     classifier = fit(data.records.iloc[rows.training], data.labels[rows.training], options)
     typed, dataframe = WORK / "typed", WORK / "dataframe"
-    save.save_model(
-        typed, booster=classifier.get_booster(), threshold=0.5, model_name=PROJECT.names.model
-    )
+    save.save_model(typed, booster=classifier.get_booster(), threshold=0.5, model_name=NAME)
     held_out = data.records.iloc[rows.held_out]
     _save_dataframe_model(dataframe, typed / "artifacts", held_out)
     return Trained(
@@ -253,6 +251,7 @@ def _save_dataframe_model(folder: Path, artifacts: Path, records: pd.DataFrame) 
             "booster": str(artifacts / "booster.ubj"),
             "training": str(artifacts / "training.json"),
         },
+        model_config={"name": NAME},
         signature=infer_signature(records),
         input_example=records.head(1),
         pip_requirements=str(_DATAFRAME_CODE.with_name("requirements.txt")),

@@ -28,11 +28,11 @@ import pandas as pd
 import requests
 from mlflow_sealed.server.protocol.rows import CSV, JSON, PARQUET
 
+from benchmarks.project import ROOT
 from tests.serving.running import Running, resident_kib, save_diabetes_model, serving
 from training.dataset import read
 from training.options import DATA
 
-ROOT: Final = Path(__file__).parents[1]
 CLIENTS: Final = 4
 WARM_UP_SHARE: Final = 0.2
 GROWTH_KIB: Final = 1024

@@ -4,14 +4,11 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import xgboost
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from mypreprocessing import Patient, preprocess
-
-NAME: Final = "diabetes"
 
 
 class Prediction(TypedDict):
@@ -23,10 +20,11 @@ class Prediction(TypedDict):
 
 
 class Model:
-    """The booster and its threshold, from the folder that ``MODEL_ARTIFACTS`` names."""
+    """The booster and its threshold, from the folder ``MODEL_ARTIFACTS``, named ``MODEL_NAME``."""
 
     def __init__(self) -> None:
         artifacts = Path(os.environ["MODEL_ARTIFACTS"])
+        self._name = os.environ["MODEL_NAME"]
         # One thread: a request is small, and one worker is what is compared.
         self._booster = xgboost.Booster({"nthread": 1}, model_file=artifacts / "booster.ubj")
         self._threshold = json.loads((artifacts / "training.json").read_bytes())["threshold"]
@@ -35,6 +33,6 @@ class Model:
         """Return one prediction for each patient, with one call of the booster."""
         found = self._booster.inplace_predict(preprocess(patients)).tolist()
         return [
-            Prediction(model=NAME, pred=int(one >= self._threshold), probability=one)
+            Prediction(model=self._name, pred=int(one >= self._threshold), probability=one)
             for one in found
         ]

@@ -10,6 +10,7 @@ from mlflow_sealed.process import ProcessError
 from benchmarks import batch, batch_peers, memory
 from benchmarks.batch_report import Job, Peer, Results, draw, headline, report, tables, verdicts
 from benchmarks.memory import DRIVER, JVM, WORKER
+from benchmarks.project import NAME
 from examples.generate import Table, write
 from mlflow_model import save
 from tests.conftest import ROOT
@@ -59,9 +60,7 @@ def test_a_command_that_fails_is_told_with_its_last_line(tmp_path: Path) -> None
 def test_a_peer_scores_every_row_of_the_table(peer: str, tmp_path: Path) -> None:
     data = read(ROOT / DATA)
     trees = fit(data.records, data.labels, Options(trees=3))
-    save.save_model(
-        tmp_path / "model", booster=trees.get_booster(), threshold=0.5, model_name="diabetes"
-    )
+    save.save_model(tmp_path / "model", booster=trees.get_booster(), threshold=0.5, model_name=NAME)
     write(Table(rows=500, partitions=2), tmp_path / "table")
     rows, seconds = getattr(batch_peers, peer)(tmp_path / "model", tmp_path / "table")
     assert rows == 500

@@ -250,4 +250,4 @@ def test_the_picture_says_the_finding() -> None:
 
 
 def test_every_server_has_a_lock() -> None:
-    assert all(server.requirements.exists() for server in every())
+    assert all(lock.exists() for server in every() for lock in server.locks)

@@ -11,7 +11,7 @@ from mypreprocessing import Patient
 
 
 @bentoml.service(
-    name="diabetes",
+    name="peer",
     workers=1,
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},

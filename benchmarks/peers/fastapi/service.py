@@ -17,14 +17,15 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from xgboost import XGBClassifier
 
-from benchmarks.peers.model import NAME, Prediction
+from benchmarks.peers.model import Prediction
 from mypreprocessing import Patient, preprocess
 
 
 class Classifier:
     """The run's booster as the estimator that the article calls."""
 
-    def __init__(self, artifacts: Path) -> None:
+    def __init__(self, artifacts: Path, name: str) -> None:
+        self._name = name
         self._classifier = XGBClassifier(n_jobs=1)
         self._classifier.load_model(artifacts / "booster.ubj")
         self._threshold = json.loads((artifacts / "training.json").read_bytes())["threshold"]
@@ -33,7 +34,7 @@ class Classifier:
         """Return one prediction for each patient."""
         found = self._classifier.predict_proba(preprocess(patients))[:, 1].tolist()
         return [
-            Prediction(model=NAME, pred=int(one >= self._threshold), probability=one)
+            Prediction(model=self._name, pred=int(one >= self._threshold), probability=one)
             for one in found
         ]
 
@@ -41,7 +42,7 @@ class Classifier:
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load the model once."""
-    app.state.classifier = Classifier(Path(os.environ["MODEL_ARTIFACTS"]))
+    app.state.classifier = Classifier(Path(os.environ["MODEL_ARTIFACTS"]), os.environ["MODEL_NAME"])
     yield
 
 

@@ -22,6 +22,7 @@ class DiabetesModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Load the booster and its threshold."""
         self._booster = xgboost.Booster({"nthread": 1}, model_file=context.artifacts["booster"])
+        self._name = context.model_config["name"]
         training = Path(context.artifacts["training"]).read_bytes()
         self._threshold = json.loads(training)["threshold"]
 
@@ -35,7 +36,7 @@ class DiabetesModel(PythonModel):
         del context, params
         found = self._booster.inplace_predict(preprocess(model_input)).tolist()
         return [
-            {"model": "diabetes", "pred": int(one >= self._threshold), "probability": one}
+            {"model": self._name, "pred": int(one >= self._threshold), "probability": one}
             for one in found
         ]
 
