@@ -1,6 +1,7 @@
 """A project with a registered model, and generated tables. The example is the diabetes model."""
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,3 +158,9 @@ def contents(output: Path) -> dict[str, bytes]:
     found = [path for path in output.rglob("*") if path.is_file() and path.suffix != ".json"]
     kept = [path for path in found if path.name != plan.DONE]
     return {str(path.relative_to(output)): path.read_bytes() for path in kept}
+
+
+def locked(name: str) -> set[str]:
+    """The distributions that a lock of the project has."""
+    text = PROJECT.lock(name).read_text(encoding="utf-8")
+    return set(re.findall(r"^([a-z0-9._-]+)==", text, re.MULTILINE))

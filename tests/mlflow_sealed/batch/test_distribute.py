@@ -1,7 +1,6 @@
 """What is sent to the executors: the toolkit's code, as it is installed."""
 
 import json
-import re
 import subprocess
 import sys
 import zipfile
@@ -12,7 +11,7 @@ import pytest
 from mlflow_sealed.batch import distribute
 from packaging.utils import canonicalize_name
 
-from tests.conftest import PROJECT
+from tests.mlflow_sealed.batch.conftest import locked
 
 IMPORT = """
 import json, sys
@@ -56,10 +55,5 @@ def test_executors_need_the_code_that_is_sent_and_what_the_locks_install(archive
         for name in loaded.keys() - ours.keys()
         for distribution in known.get(name, [])
     }
-    locked = {
-        name
-        for lock in ("model", "executors")
-        for name in re.findall(r"^([a-z0-9._-]+)==", PROJECT.lock(lock).read_text(), re.MULTILINE)
-    }
     assert "pyarrow" in needed
-    assert needed <= locked | {"pytest-cov", "coverage"}  # which measure it
+    assert needed <= {"coverage", "pytest-cov", *locked("model"), *locked("executors")}
