@@ -1,1 +1,1 @@
-"""Side by side with what else there is."""
+"""Benchmarks: the server, the image and batch scoring, each compared with its peers."""

@@ -4,7 +4,7 @@
 
 One worker serves the project's model, trained here. Clients send single rows, batches and bad
 requests in every format, on connections that stay and on new ones. After the warm-up, the resident
-memory of the worker, and of the processes beside it, may grow by less than a bound. What is
+memory of the worker, and of its subprocesses, may grow by less than a bound. What is
 compared are medians, of the first quarter and of the last: a moment's figure goes up and down by
 megabytes with the batches that were just answered.
 """
@@ -171,14 +171,14 @@ def _send(
 
 
 def _watch(server: Running, seconds: float) -> dict[str, list[int]]:
-    series: dict[str, list[int]] = {"worker": [], "beside": []}
+    series: dict[str, list[int]] = {"worker": [], "subprocesses": []}
     begin = time.monotonic()
     shown = 0.0
     while (now := time.monotonic() - begin) < seconds:
         (worker,) = server.workers()
         others = [pid for pid in server.processes() if pid not in {server.pid, worker}]
         with suppress(FileNotFoundError, ProcessLookupError):  # one was replaced just now
-            series["beside"].append(sum(map(_own_kib, others)))
+            series["subprocesses"].append(sum(map(_own_kib, others)))
             series["worker"].append(resident_kib(worker))
         if now >= shown:
             latest = {part: found[-1] for part, found in series.items()}

@@ -1,9 +1,9 @@
-"""Make as many plausible patients as asked, for tests and benchmarks: Parquet, no one's records.
+"""Generate a table of plausible patients, who do not exist, as Parquet, for tests and benchmarks.
 
     python -m examples.generate --rows 1000000 --bad-share 0.001 --partitions 8 --seed 7 patients
 
-Each file is made from the seed and its own number, in any order and on any machine alike, and in
-chunks: memory does not grow with the rows. Neither Spark nor Java is needed.
+A file depends only on the seed and its own number: it is the same in any order and on any machine.
+It is made in chunks, so memory does not grow with the rows. Neither Spark nor Java is needed.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from mlflow_sealed import process
 from mypreprocessing import FEATURES, MEASUREMENTS, Patient
 
 ID: Final = "id"
-"""The column beside the features: the number of the row in the whole table, from 0."""
+"""The column before the features: the number of the row in the whole table, from 0."""
 
 CHUNK: Final = 1 << 16
 """How many rows there are in memory at a time, and in a row group of a file."""

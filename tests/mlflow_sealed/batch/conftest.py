@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis  # noqa: F401 # before `score.scorer` freezes objects: it would warn after that
 import mlflow
 import pytest
 from mlflow.models import Model
