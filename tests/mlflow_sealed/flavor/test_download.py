@@ -28,7 +28,10 @@ def bytecode(champion_database: Path, tmp_path_factory: pytest.TempPathFactory) 
     folder = stored(mlflow.MlflowClient(f"sqlite:///{champion_database}"))
     subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
     kept = tmp_path_factory.mktemp("bytecode") / "__pycache__"
-    return (folder / "__pycache__").rename(kept)
+    (folder / "__pycache__").rename(kept)
+    for other in list(folder.rglob("__pycache__")):
+        shutil.rmtree(other)
+    return kept
 
 
 @pytest.fixture
@@ -36,11 +39,11 @@ def loaded(client_with_champion: mlflow.MlflowClient, bytecode: Path) -> Iterato
     """The store of a champion that was loaded there, as ``mlflow models serve`` does it."""
     folder = stored(client_with_champion)
     shutil.copytree(bytecode, folder / "__pycache__")
-    nested = folder / "code" / "inner" / "__pycache__"  # what code_paths would bring
+    nested = folder / "code" / "inner" / "__pycache__"  # as loading leaves it in code_paths
     nested.mkdir(parents=True)
     (nested / "part.cpython-311.pyc").touch()
     yield folder
-    shutil.rmtree(folder / "code")
+    shutil.rmtree(folder / "code" / "inner")
     shutil.rmtree(folder / "__pycache__")
 
 
