@@ -1,4 +1,4 @@
-# One command a target; `make help` lists them.
+# Each target is one command; `make help` lists them.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -6,43 +6,44 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export MLFLOW_TRACKING_URI ?= sqlite:///mlflow.db
 export MLFLOW_DISABLE_TELEMETRY ?= true
-# Compiled files stay: else every command compiles MLflow anew, which takes longer than what it does.
+# Keep bytecode: otherwise every command compiles MLflow again, which takes longer than its work.
 unexport PYTHONDONTWRITEBYTECODE
-# What would install somewhere else, or something else: mlflow_sealed.surroundings has a reason for each.
+# These would install elsewhere, or other bytes; mlflow_sealed.surroundings says how each one does.
 unexport UV_NO_VERIFY_HASHES UV_SYSTEM_PYTHON UV_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_REQUIRE_HASHES
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_PYTHON PIP_BREAK_SYSTEM_PACKAGES
 
 .PHONY: help demo test check lint setup lock feed publish train tune score promote rollback serve ui report due image tag record bench soak clean
 
-help: ## list the targets
+help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: .venv/ready ## the main job: publish, train, serve, predict; ARGS='-P trees=300', VERBOSE=1
+demo: .venv/ready ## the whole path: publish, train, serve, predict; ARGS='-P trees=300', VERBOSE=1
 	@python -m examples.demo $(ARGS)
 
-test: .venv/ready ## every test, with branch coverage; ARGS=tests/test_fit.py for some, without its limits
+test: .venv/ready ## all tests, with branch coverage; ARGS=tests/training for some, without the coverage limits
 	@setup/packages.sh || echo 'the tests that need these packages are skipped' >&2
 	python -m pytest -n 3 --no-loadscope-reorder --cov --cov-report= --junit-xml=junit.xml $(ARGS)
 	coverage xml --quiet
 	$(if $(ARGS),,coverage report --include='mypreprocessing/*' --fail-under=100)
 	$(if $(ARGS),,coverage report --fail-under=90)
 
-check: .venv/ready lint ## before a commit: lint, and the tests that need no server, engine, browser or Spark
+check: .venv/ready lint ## lint and the quick tests, which need no server, engine, browser or Spark
 	python -m pytest -n 2 -m 'not services and not slow' $(ARGS)
 
-lint: .venv/ready ## formatting, lint, types, the pipeline's schema
+lint: .venv/ready ## check formatting, lint, types and the pipeline's schema
 	shellcheck .ci/run .ci/fresh_machine setup/*.sh findings/*.sh
 	ruff format --check .
 	ruff check .
 	mypy
+	lint-imports
 	yamllint --strict azure-pipelines.yml conda.yaml MLproject .yamllint
 	check-jsonschema --builtin-schema vendor.azure-pipelines --data-transform azure-pipelines --regex-variant nonunicode azure-pipelines.yml
 	hadolint mlflow_sealed/src/mlflow_sealed/image/Dockerfile
 
-setup: ## install the system packages that the tests need, as root on Debian or Ubuntu
+setup: ## install the system packages that the tests need; as root on Debian or Ubuntu
 	@setup/packages.sh
 
-lock: .venv/ready ## resolve the requirements anew where the locks leave room, and write the locks
+lock: .venv/ready ## resolve all requirements and write the locks; ARGS=--same-version
 	mlflow-sealed feed lock $(ARGS)
 
 feed: .venv/ready ## serve the local feed until Ctrl-C
@@ -51,53 +52,53 @@ feed: .venv/ready ## serve the local feed until Ctrl-C
 publish: .venv/ready ## build the private packages and publish them to the feed
 	mlflow-sealed feed publish
 
-train: .venv/ready ## mlflow run: train, evaluate, log, register; ARGS='-P trees=300'
+train: .venv/ready ## train, measure and register a model (mlflow run); ARGS='-P trees=300'
 	mlflow-sealed feed run -- mlflow run . --env-manager uv --experiment-name diabetes $(ARGS)
 
-tune: .venv/ready ## choose the trees' parameters anew; ARGS='-P trials=200 -P minutes=30'
+tune: .venv/ready ## search the parameters of the trees (mlflow run); ARGS='-P trials=200 -P minutes=30'
 	mlflow-sealed feed run -- mlflow run . -e tune --env-manager uv --experiment-name diabetes $(ARGS)
 
-score: .venv/ready ## mlflow run: a table through the champion, on Spark; ARGS='-P input=… -P output=…'
+score: .venv/ready ## score a table with the champion, on Spark (mlflow run); ARGS='-P input=… -P output=…'
 	mlflow-sealed feed run -- mlflow run . -e batch_score --env-manager uv --experiment-name diabetes $(ARGS)
 
 promote: .venv/ready ## make a registered version the champion; VERSION=3
-	python -m training.promote $(VERSION)
+	mlflow-sealed model promote $(VERSION)
 
-rollback: .venv/ready ## make the version the champion that was before
-	python -m training.promote --back
+rollback: .venv/ready ## go back to the previous champion
+	mlflow-sealed model rollback
 
-serve: .venv/ready ## the champion on 127.0.0.1:5000, as the container serves it
+serve: .venv/ready ## serve the champion on 127.0.0.1:5000, as the container does
 	mlflow-sealed serve
 
-ui: .venv/ready ## the MLflow UI on 127.0.0.1:5001
+ui: .venv/ready ## serve the MLflow UI on 127.0.0.1:5001
 	@case "$$MLFLOW_TRACKING_URI" in http*) echo "error: MLFLOW_TRACKING_URI names a server: open its address in a browser" >&2; exit 1;; esac
-# One user, and no jobs: 2 processes instead of 15, and a third of the time to start.
+# One user and no background jobs: 2 processes instead of 15, and a third of the start time.
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --workers 1 --host 127.0.0.1 --port 5001
 
-report: .venv/ready ## the champion's run as one HTML file, report.html; ARGS=RUN_ID for another run
-	python -m training.report $(ARGS)
+report: .venv/ready ## write the champion's run to one file, report.html; ARGS=RUN_ID for another run
+	mlflow-sealed model report $(ARGS)
 
-due: .venv/ready ## has the champion an image of this serving code? REPOSITORY=registry.example.org/diabetes
+due: .venv/ready ## does the champion need an image? REPOSITORY=registry.example.org/diabetes
 	mlflow-sealed image due $(REPOSITORY)
 
-image: .venv/ready ## the champion as a tested container image, diabetes:latest
+image: .venv/ready ## build the champion's container image, diabetes:latest, and test it
 	mlflow-sealed image build
 
-tag: .venv/ready ## name the tested image for a registry, before docker push; REPOSITORY=…
+tag: .venv/ready ## name the tested image for a registry, before you push it; REPOSITORY=…
 	mlflow-sealed image tag $(REPOSITORY)
 
-record: .venv/ready ## write down at the model's version what was pushed; REPOSITORY=…
+record: .venv/ready ## record the pushed digest at the model's version; REPOSITORY=…
 	mlflow-sealed image record $(REPOSITORY)
 
-bench: .venv/ready ## the image beside MLflow's own, the server beside its peers, batch scoring; 30 minutes
+bench: .venv/ready ## measure image, server and batch scoring, and compare them with others; 30 minutes
 	python -m benchmarks.image
 	python -m benchmarks.serving
 	python -m benchmarks.batch --output benchmarks
 
-soak: .venv/ready ## mixed load on the scoring server, whose memory may not grow; 10 minutes, ARGS='--minutes 2'
+soak: .venv/ready ## check that the server's memory does not grow under mixed load; 10 minutes, ARGS='--minutes 2'
 	python -m benchmarks.soak $(ARGS)
 
-clean: ## remove what can be made again: .venv and caches; runs and the local feed stay
+clean: ## remove .venv and the caches; runs and the local feed stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* coverage.xml junit.xml
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

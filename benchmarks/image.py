@@ -35,7 +35,7 @@ from benchmarks import machine
 from benchmarks.project import PROJECT, ROOT
 from benchmarks.table import markdown
 from mlflow_sealed import process
-from tests.image import engine, standin
+from tests.mlflow_sealed.image import engine, standin
 
 MIB: Final = 1 << 20
 SECRET: Final = "RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf,required=true "  # noqa: S105

@@ -10,6 +10,7 @@ from mlflow.models import Model
 from mlflow.types import DataType
 from mlflow.types.schema import Property
 from mlflow_sealed.flavor import save
+from mlflow_sealed.flavor.save import Pyfunc
 
 from mlflow_model.model import EXPLAIN, TrainingRecord, trained_with
 from mypreprocessing import Patient
@@ -68,14 +69,12 @@ def save_model(
         booster.save_model(artifacts["booster"])
         record: TrainingRecord = {"threshold": threshold, "package": trained_with()}
         artifacts["training"].write_text(json.dumps(record, indent=2), encoding="utf-8")
-        save.save_model(
-            path,
-            mlflow_model,
+        pyfunc = Pyfunc(
+            name=model_name,
             code=CODE,
             requirements=REQUIREMENTS,
             artifacts=artifacts,
             input_example=input_example(),
             answer=ANSWER,
-            name=model_name,
-            **options,
         )
+        save.save_model(path, mlflow_model, pyfunc=pyfunc, **options)

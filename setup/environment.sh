@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Make .venv, in which every make target runs, from the locks.
+# Make .venv from the locks; every make target runs in it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# The machine's Python, not that of the .venv that this one replaces.
+# Use the machine's Python, not that of the .venv which is about to be replaced.
 export PATH="${PATH#"$PWD/.venv/bin:"}"
 python=$(setup/python.sh)
 echo "making .venv with $("$python" --version), once" >&2
 "$python" -m venv --clear --without-pip .venv
-# Making a pip for .venv takes longer than all the rest, so the one at hand is used if there is one.
+# Installing pip into .venv takes longer than all the rest, so use Python's own pip if it has one.
 if "$python" -c 'import pip' 2>/dev/null; then
   pip=("$python" -m pip --python .venv/bin/python)
 else

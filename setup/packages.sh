@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Install the system packages that the tests need: as root on Debian and Ubuntu; elsewhere name them.
+# Install the system packages that the tests need, as root on Debian or Ubuntu; elsewhere print them.
 #
 #   setup/packages.sh               what the tests need
-#   setup/packages.sh venv PYTHON   what PYTHON needs to make a .venv, no more
+#   setup/packages.sh venv PYTHON   only what PYTHON needs to make a .venv
 #
-# SETUP=no installs nothing. ENGINE=yes installs a Docker engine also where a docker command is.
+# SETUP=no installs nothing. ENGINE=yes installs a Docker engine even if there is a docker command.
 set -euo pipefail
 
-# A command, and its package; of several, the first that this release has is taken.
+# Each command with its package. Of several packages, the first that this release has is installed.
 commands=(
-  "chromium chromium"                                     # opens the pages
+  "chromium chromium"                                     # opens pages in the browser tests
   "chromedriver chromium-driver"                          # drives it
-  "curl curl"                                             # sends README's requests
-  "docker-registry docker-registry"                       # images are pushed to it
+  "curl curl"                                             # sends the README's request
+  "docker-registry docker-registry"                       # receives pushed images
   "javac openjdk-17-jdk-headless openjdk-21-jdk-headless" # Spark, and Java's HTTP client
-  "mmdebstrap mmdebstrap"                                 # makes the stand-in for the base image
+  "mmdebstrap mmdebstrap"                                 # makes a stand-in for the base image
   "node nodejs"                                           # JavaScript clients
-  "npm npm"                                               # their packages
-  "wrk wrk"                                               # puts load on the server
+  "npm npm"                                               # packages for them
+  "wrk wrk"                                               # load on the server
 )
 
 main() {
@@ -36,7 +36,7 @@ main() {
   fi
 }
 
-wanted() { # the packages that are missing, one a line with what may take its place
+wanted() { # print the missing packages, one a line, with alternatives
   if [ "${1:-}" = venv ]; then
     echo "$(basename "$2")-venv"
     return
@@ -45,7 +45,7 @@ wanted() { # the packages that are missing, one a line with what may take its pl
   for line in "${commands[@]}"; do
     command -v "${line%% *}" >/dev/null || echo "${line#* }"
   done | sed 's/ / or /'
-  # Where a docker is, an engine of another kind may be, which Debian's would get in the way of.
+  # A docker command may belong to another engine, which Debian's would disturb.
   if [ "${ENGINE:-}" = yes ] || ! command -v docker >/dev/null; then
     command -v dockerd >/dev/null || echo docker.io
   fi
@@ -55,7 +55,7 @@ install() {
   apt-get update -qq
   local packages=() line
   while read -r line; do
-    # shellcheck disable=SC2086 # names of packages have no blanks
+    # shellcheck disable=SC2086 # package names have no spaces
     available ${line// or / } || echo "no package $line: the tests that need it are skipped" >&2
   done < <(wanted "$@")
   [ "${#packages[@]}" = 0 ] && return
@@ -64,12 +64,12 @@ install() {
     apt-get install -qq -y --no-install-recommends "${packages[@]}" >/dev/null
 }
 
-available() { # add the first of these packages that there is
+available() { # add the first of these packages that exists
   local package part
   for package in "$@"; do
     if has "$package"; then
       packages+=("$package")
-      if [ "$package" = docker.io ]; then # Debian 13 has the command and its builder apart
+      if [ "$package" = docker.io ]; then # Debian 13 packages the command and its builder separately
         for part in docker-cli docker-buildx; do has "$part" && packages+=("$part"); done
       fi
       return 0

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Print the Python to make .venv with: BASE_PYTHON, or the first on PATH that fits.
-# 3.11 and 3.13 come first: the tests run on these two.
+# Print which Python to make .venv with: BASE_PYTHON, or the first on PATH that fits.
+# 3.11 and 3.13 come first, because the tests run on them.
 set -euo pipefail
 
 fits() {

@@ -19,7 +19,7 @@ from mlflow_sealed.training.show import pictures
 
 from mlflow_sealed import process, project
 from tests import services
-from tests.image import engine as engines
+from tests.mlflow_sealed.image import engine as engines
 from tests.scheduling import pytest_xdist_make_scheduler  # noqa: F401 # a hook
 from tests.services import (  # noqa: F401 # hooks
     pytest_collection_modifyitems,
@@ -189,6 +189,7 @@ def _client(database: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> ml
         monkeypatch.delenv(name, raising=False)
     shutil.copy(database, folder / "mlflow.db")
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    monkeypatch.setattr(project, "find", lambda: PROJECT)
     return mlflow.MlflowClient()
 
 

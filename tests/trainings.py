@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ LATE: Final = (
 
 @dataclass(frozen=True)
 class At:
-    """A signal that a training gets as it comes to a function, or as it leaves it."""
+    """A signal that a training gets as it comes to a function or method, or leaves it."""
 
     module: str
     name: str
@@ -35,8 +36,9 @@ class At:
 
     def arrange(self) -> None:
         """Let this process have it."""
-        module = importlib.import_module(self.module)
-        real = getattr(module, self.name)
+        *owners, name = self.name.split(".")
+        owner = reduce(getattr, owners, importlib.import_module(self.module))
+        real = getattr(owner, name)
 
         def stopped(*given: Any, **named: Any) -> Any:
             if self.when == "before":
@@ -46,7 +48,7 @@ class At:
                 os.kill(os.getpid(), self.number)
             return result
 
-        setattr(module, self.name, stopped)
+        setattr(owner, name, stopped)
 
 
 @dataclass(frozen=True)

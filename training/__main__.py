@@ -1,34 +1,40 @@
-"""The command that MLproject's entry point runs."""
+"""The command that MLproject's entry point runs: one training, from top to bottom."""
 
 import sys
 from typing import Final
 
-from mlflow import ActiveRun, MlflowClient
+import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow_sealed.command import be_quiet, parse
 from mlflow_sealed.training import log
+from mlflow_sealed.training.measure.dataset import DataError
 from mlflow_sealed.training.measure.evaluate import evaluate, split, table
 from mlflow_sealed.training.measure.results import Evaluation
 from mlflow_sealed.training.measure.tripwires import TripwireError, check, check_data
-from mlflow_sealed.training.register import decision as promotion
-from mlflow_sealed.training.register import versions as registry
-from mlflow_sealed.training.register.champion import Champion, find_champion, log_out_of_fold
-from mlflow_sealed.training.register.interruption import deferred
-from mlflow_sealed.training.register.liveness import left_running
-from mlflow_sealed.training.register.versions import RegistryError
-from mlflow_sealed.training.show import publish as show
+from mlflow_sealed.training.register.champion import find_champion, warning
+from mlflow_sealed.training.register.cleanup import clear_away
+from mlflow_sealed.training.register.decision import decide, register
+from mlflow_sealed.training.register.versions import RegisteredModel, RegistryError
+from mlflow_sealed.training.show import artifacts, card, descriptions, threshold_slider
 
+from mlflow_model import save
 from mlflow_sealed import process
-from training.dataset import DataError, read
-from training.fit import fit
+from training.dataset import read
+from training.fit import contributions, fit, probabilities
 from training.fit_on_spark import SparkFitError, fit_on_spark
 from training.options import SPARK, XGBOOST, Options
-from training.project import NAME
+from training.project import NAME, PROJECT
+from training.subject import SUBJECT
 
 FIT: Final = {XGBOOST: fit, SPARK: fit_on_spark}
 
+FAILURES: Final = (
+    *(card.CardError, DataError, RegistryError, SparkFitError, TripwireError),
+    MlflowException,
+)
 
-@process.command(DataError, RegistryError, SparkFitError, TripwireError, MlflowException)
+
+@process.command(*FAILURES)
 def main(arguments: list[str] | None = None) -> int:
     """Train once and return the exit status; a failure is one line on standard error."""
     be_quiet()
@@ -38,66 +44,56 @@ def main(arguments: list[str] | None = None) -> int:
 
 def train(options: Options) -> None:
     """Read, fit, evaluate, log and register, and print the figures."""
+    model = RegisteredModel(NAME)
     data = read(options.data)
-    check_data(data)
+    check_data(SUBJECT, data)
     rows = split(data, options)
-    with log.start_run() as run:
-        clear_away(run)
-        before = find_champion(data, options)
-        if before is not None and not before.comparable:
-            print(incomparable(before))
-        log.log_provenance(run, data, rows, options)
+    with log.start_run(PROJECT) as run:
+        for line in clear_away(model, run.info.experiment_id):
+            print(line)
+        champion = find_champion(model, data, options)
+        if champion is not None and not champion.comparable:
+            print(warning(model, champion))  # before minutes of work
+        log.log_provenance(run, PROJECT, data, rows, options)
         records, labels = data.records.iloc[rows.training], data.labels[rows.training]
         classifier = FIT[options.engine](records, labels, options)
-        evaluation = evaluate(data, rows, classifier, options)
+        evaluation = evaluate(
+            SUBJECT,
+            data,
+            rows,
+            options,
+            held_out=probabilities(classifier, data.records.iloc[rows.held_out]),
+            contributions=contributions(classifier, data.records),
+        )
         print(table(evaluation))
         log.log_figures(evaluation)
         check(evaluation)
-        card = log_artifacts(evaluation)
-        model = log.log_model(classifier, evaluation.threshold.value)
-        tags = log.version_tags(run, data)
-        outcome = promotion.register(
-            model.model_uri, evaluation, champion=before, tags=tags, description=card
+        about = show(run.info.run_id, evaluation)
+        log.log_predictions(evaluation)
+        booster, threshold = classifier.get_booster(), evaluation.threshold.value
+        logged = log.log_model(PROJECT, save, booster=booster, threshold=threshold)
+        outcome = register(
+            logged.model_uri,
+            evaluation,
+            decide(evaluation, champion),
+            tags=log.version_tags(run, PROJECT, data),
+            description=about,
         )
-    show.describe(run.info.experiment_id)
+    log.describe(
+        run,
+        PROJECT,
+        model=descriptions.of_model(PROJECT),
+        experiment=descriptions.of_experiment(PROJECT),
+    )
     print(f"run {run.info.run_id}: models:/{NAME}/{outcome.version} {outcome.said}")
 
 
-def log_artifacts(evaluation: Evaluation) -> str:
-    """Log what a reader, a served model and the next training look at: all before registering.
-
-    Returns
-    -------
-    str
-        The model card, as the description of a version.
-    """
-    log.log_held_out(evaluation)
-    log_out_of_fold(evaluation)
-    show.log_pictures(evaluation)
-    return show.log_card(evaluation)
-
-
-def incomparable(champion: Champion) -> str:
-    """Return what to say, before anything is fitted, of a champion without anything to compare."""
-    return (
-        f"models:/{NAME}/{champion.version} is the {registry.CHAMPION}: {champion.caveat}. The new "
-        f"version will be the {registry.CHALLENGER}; make promote VERSION=… with its number makes "
-        f"it the {registry.CHAMPION}"
-    )
-
-
-def clear_away(run: ActiveRun) -> None:
-    """Finish or undo what trainings have left that were killed outright on this machine."""
-    client = MlflowClient()
-    with registry.locked(), deferred():
-        left = {each.info.run_id for each in left_running(client, run.info.experiment_id)}
-        done, deleted = registry.clear_away(left)
-        for run_id in left:
-            client.set_terminated(run_id, "FINISHED" if run_id in done else "KILLED")
-    for run_id in left - done:
-        print(f"run {run_id} was left by a process that is gone: it is KILLED now")
-    for version in deleted:
-        print(f"models:/{NAME}/{version} was registered by half: it is deleted")
+def show(run_id: str, evaluation: Evaluation) -> str:
+    """Log what a person looks at, and return the description of a version: the model card."""
+    files = artifacts.render(evaluation, card.provenance(mlflow.get_run(run_id), PROJECT))
+    tables = {threshold_slider.TABLE: threshold_slider.table(evaluation)}
+    log.log_shown(files, tables=tables, note=descriptions.of_run(evaluation))
+    return descriptions.of_version(str(files[card.FILE]))
 
 
 if __name__ == "__main__":

@@ -4,42 +4,18 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+from mlflow_sealed.training.measure.dataset import DataError, Dataset
 from pydantic import ValidationError
 
-from mypreprocessing import FEATURES, MEASUREMENTS, Patient
+from training.preprocessing import FEATURES, MEASUREMENTS, Patient
 from training.project import LABEL
 
 COLUMNS: Final = (*FEATURES, LABEL)
-
-
-class DataError(ValueError):
-    """The data cannot be trained on; the message says where and why, and shows no value."""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Records and labels in the order of the file.
-
-    Attributes
-    ----------
-    records
-        DataFrame, shape (n, 8), the columns of `mypreprocessing.FEATURES` as they were read.
-    labels
-        int64, shape (n,), 1 for a patient who tested positive.
-    sha256
-        Of the file's bytes, in hexadecimal.
-    """
-
-    records: pd.DataFrame
-    labels: npt.NDArray[np.int64]
-    sha256: str
 
 
 def read(path: Path) -> Dataset:

@@ -7,11 +7,14 @@ import numpy.typing as npt
 import pandas as pd
 from xgboost import DMatrix, XGBClassifier
 
-from mypreprocessing import FEATURES, preprocess
 from training.options import Options
+from training.preprocessing import FEATURES, preprocess
+from training.project import PROJECT
 
-RISING: Final = ("glucose", "bmi", "diabetes_pedigree")
+RISING: Final = PROJECT.features.rising
 """The features of which more never lowers the predicted risk, all else equal.
+
+project.toml names them; the reasons:
 
 glucose
     The diagnosis itself is a glucose from a limit on: World Health Organization, 'Definition and
@@ -27,8 +30,8 @@ diabetes_pedigree
 The others stay free. Age: the incidence among the Pima falls again after middle age (Knowler et
 al., 'Diabetes incidence and prevalence in Pima Indians', Am J Epidemiol 108, 1978). Pregnancies go
 with age, and what they do by themselves is disputed. Insulin after a glucose load first rises and
-then fails as diabetes comes. For blood pressure and skin thickness beside the BMI no direction is
-established. Where a measurement is missing the trees are free as well.
+then fails as diabetes comes. For blood pressure and skin thickness no direction is established
+once the BMI is known. Where a measurement is missing the trees are free as well.
 """
 
 

@@ -15,9 +15,9 @@ from mlflow_sealed.feed.credential import CredentialError
 from xgboost import XGBClassifier
 
 from mlflow_model.save import REQUIREMENTS
-from mypreprocessing import FEATURES, preprocess
 from training.fit import parameters
 from training.options import Options
+from training.preprocessing import FEATURES, preprocess
 from training.project import LABEL, PROJECT
 
 if TYPE_CHECKING:

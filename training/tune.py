@@ -13,19 +13,21 @@ import mlflow
 import optuna
 from mlflow.exceptions import MlflowException
 from mlflow_sealed.command import be_quiet, parse
-from mlflow_sealed.training import log
+from mlflow_sealed.training import liveness, log
 from mlflow_sealed.training.measure.cross_validation import out_of_fold
+from mlflow_sealed.training.measure.dataset import DataError, Dataset
 from mlflow_sealed.training.measure.evaluate import split
 from mlflow_sealed.training.measure.figures import figures
+from mlflow_sealed.training.measure.options import DataFile, Measuring
 from mlflow_sealed.training.measure.results import MODEL, Split
-from mlflow_sealed.training.register import liveness
 from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
 from pydantic import Field
 
 from mlflow_sealed import process
-from training.dataset import DataError, Dataset, read
-from training.options import Measuring, Options
-from training.project import NAME
+from training.dataset import read
+from training.options import DATA, Options
+from training.predictors import PREDICTORS
+from training.project import NAME, PROJECT
 
 SPACE: Final[dict[str, IntDistribution | FloatDistribution]] = {
     "trees": IntDistribution(25, 100, step=5),
@@ -50,6 +52,7 @@ _HEARTBEAT_S: Final = 20
 class Settings(Measuring):
     """Choose the parameters of the trees on the training rows, by cross-validated log loss."""
 
+    data: DataFile = DATA
     repeats: int = Field(default=3, ge=1, le=100, description="repeats of the cross-validation")
     trials: int = Field(default=100, ge=1, description="trials of the study, earlier ones too")
     minutes: float = Field(default=20, gt=0, description="most minutes that this run may take")
@@ -79,8 +82,9 @@ def tune(settings: Settings) -> None:
     options = Options.model_validate(settings.model_dump(include=set(Measuring.model_fields)))
     rows = split(data, options)
     study = _study(settings, study_name(data, settings))
-    with log.start_run() as run:
-        log.log_tuning(run, data, rows, settings, study.study_name)
+    with log.start_run(PROJECT) as run:
+        log.log_tuning(run, PROJECT, data, rows, settings)
+        mlflow.set_tag("study", study.study_name)
         missing = settings.trials - len(_complete(study))
         if missing > 0:
             study.optimize(
@@ -137,6 +141,7 @@ def _complete(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 def _objective(data: Dataset, rows: Split, options: Options) -> Callable[[optuna.Trial], float]:
     records, labels = data.records.iloc[rows.training], data.labels[rows.training]
+    alone = {MODEL: PREDICTORS[MODEL]}
 
     def measure(trial: optuna.Trial) -> float:
         chosen = rounded({name: _suggest(trial, name) for name in SPACE})
@@ -144,7 +149,7 @@ def _objective(data: Dataset, rows: Split, options: Options) -> Callable[[optuna
         name = f"trial {trial.number}"
         with mlflow.start_run(run_name=name, nested=True, tags=liveness.tag()):
             mlflow.log_params(chosen)
-            predicted = out_of_fold(records, labels, tried, candidates=(MODEL,))[MODEL]
+            predicted = out_of_fold(records, labels, tried, predictors=alone)[MODEL]
             repeats = [figures(labels, each, 0.5) for each in predicted]
             means = {
                 f"tuning/{name}": sum(repeat[name] for repeat in repeats) / len(repeats)

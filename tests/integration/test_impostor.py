@@ -178,7 +178,9 @@ OFF = {"UV_NO_VERIFY_HASHES": "1"}
 
 def run_by_us(command: list[str], folder: Path, environ: dict[str, str]) -> tuple[int, str]:
     """Run a command the way make train and make demo do."""
-    return run([sys.executable, "-m", "feed", "run", "--", *command], folder, environ)
+    return run(
+        [sys.executable, "-m", "mlflow_sealed.cli", "feed", "run", "--", *command], folder, environ
+    )
 
 
 def test_no_variable_switches_the_hashes_of_the_training_environment_off(

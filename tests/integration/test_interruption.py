@@ -46,7 +46,7 @@ def interrupt(
 def train(trained: Trained) -> list[str]:
     del trained
     run = ["mlflow", "run", str(ROOT), "--env-manager", "uv", "--experiment-name", "diabetes"]
-    return [sys.executable, "-m", "feed", "run", "--", *run]
+    return [sys.executable, "-m", "mlflow_sealed.cli", "feed", "run", "--", *run]
 
 
 def test_a_training_that_is_ended_registers_nothing_and_its_run_has_failed(

@@ -13,7 +13,8 @@ import mlflow.artifacts
 import pytest
 import requests
 from mlflow_sealed.feed import publish
-from mlflow_sealed.training.measure.evaluate import TITLES, split
+from mlflow_sealed.training.measure.evaluate import split
+from mlflow_sealed.training.measure.figures import TITLES
 
 from mlflow_model.model import trained_with
 from mlflow_sealed import process
@@ -202,11 +203,11 @@ def test_a_run_without_an_experiment_lands_in_ours_and_gives_the_same_model_file
     assert booster.read_bytes() == (model / "artifacts" / "booster.ubj").read_bytes()
 
 
-def test_the_figures_in_the_readme_are_those_of_the_run(trained: Trained) -> None:
+def test_the_figures_in_the_documentation_are_those_of_the_run(trained: Trained) -> None:
     table = re.search(r"^\| \| held out .*(\n\|.*)+", trained.output, re.MULTILINE)
     assert table is not None
     assert table[0].count("\n") == 1 + len(TITLES)
-    assert table[0] in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert table[0] in (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
 
 
 def test_the_held_out_rows_in_one_request_get_the_training_processs_answers(

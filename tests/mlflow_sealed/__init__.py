@@ -1,0 +1,1 @@
+"""The toolkit, on its own and with a model of this project."""

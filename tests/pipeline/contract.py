@@ -20,7 +20,7 @@ CACHES: Final = {"PIP_CACHE_DIR", "UV_CACHE_DIR", "MYPY_CACHE_DIR"}
 
 _MACRO: Final = re.compile(r"\$\(([\w.]+)\)")
 _OUTPUT: Final = re.compile(r"dependencies\.(\w+)\.outputs\['(\w+)\.(\w+)\.(\w+)'\]")
-_TOLD: Final = re.compile(r'def _(\w+)\(options.*?_tell_pipeline\("(\w+)"', re.DOTALL)
+_TOLD: Final = re.compile(r'def _(\w+)\(ours.*?_tell_pipeline\("(\w+)"', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _of_step(step: definition.Step, sources: Sources) -> Iterator[str]:
 def _outputs(step: definition.Step, sources: Sources) -> list[str]:
     """Return the outputs of a step: those that the command behind its make target sets."""
     command = re.search(
-        rf"^{str(step.script).removeprefix('make ')}:.*\n\tpython -m mlflow_model\.image (\w+)",
+        rf"^{str(step.script).removeprefix('make ')}:.*\n\tmlflow-sealed image (\w+)",
         sources.makefile,
         re.MULTILINE,
     )

@@ -14,8 +14,8 @@ def sources() -> Sources:
     files = {
         "pipeline": "azure-pipelines.yml",
         "makefile": "Makefile",
-        "image": "mlflow_model/image/__main__.py",
-        "plugin": "mlflow_model/image/plugin.py",
+        "image": "mlflow_sealed/src/mlflow_sealed/image/commands.py",
+        "plugin": "mlflow_sealed/src/mlflow_sealed/image/plugin.py",
     }
     return Sources(**{key: (ROOT / name).read_text("utf-8") for key, name in files.items()})
 

@@ -11,7 +11,7 @@ from mlflow_sealed.feed.local import LocalFeed
 
 from mlflow_sealed import process
 from tests.conftest import ROOT
-from tests.image.secrets_search import found
+from tests.mlflow_sealed.image.secrets_search import found
 from tests.package import VERSION
 from tests.pipeline import surroundings
 from tests.pipeline.agent import FAILED, SKIPPED, SUCCEEDED, Agent, Run, StageResult

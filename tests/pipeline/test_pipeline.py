@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from mlflow_sealed.image import check, docker, release
 
-from tests.image.secrets_search import found, found_below, layers
+from tests.conftest import PROJECT
+from tests.mlflow_sealed.image.secrets_search import found, found_below, layers
 from tests.pipeline import definition, tasks
 from tests.pipeline.agent import SKIPPED, SUCCEEDED, Event, Run, StageResult
 from tests.pipeline.world import FEED, World
 
 STAGES = ("check", "package", "train", "image")
-PUBLISH = "Build mypreprocessing, check its hash, publish it"
+PUBLISH = "Build the packages, check their hashes, publish them"
 TRAIN = "Train and register"
 RECORD = "Record its digest at the model's version"
 PULL_REQUEST = Event("PullRequest", "refs/pull/7/merge", target="refs/heads/main")
@@ -94,7 +95,7 @@ def test_the_steps_are_the_commands_that_developers_run(first: Run) -> None:
 
 
 def test_tests_and_coverage_are_published(world: World, first: Run) -> None:
-    assert first.step("Publish the tests' results").text.startswith("junit.xml: ")
+    assert first.step("Publish the test results").text.startswith("junit.xml: ")
     (folder,) = world.agent.services.published.iterdir()
     suite = ET.parse(folder / "junit.xml").getroot().find("testsuite")  # noqa: S314 # pytest's
     assert suite is not None

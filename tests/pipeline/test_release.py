@@ -8,7 +8,7 @@ from mlflow_sealed.image import docker, release
 from mlflow_sealed.process import ProcessError
 
 from tests.conftest import PROJECT
-from tests.image import standin
+from tests.mlflow_sealed.image import standin
 from tests.pipeline.world import World
 
 LOCK = PROJECT.lock("server")

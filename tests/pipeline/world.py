@@ -21,7 +21,7 @@ from tests.pipeline.job import Registry, Services
 
 FEED: Final = "ours/private"
 CONNECTION: Final = "our-registry"
-QUICK_TESTS: Final = "-n 0 tests/test_features.py tests/test_patient.py"
+QUICK_TESTS: Final = "-n 0 tests/mypreprocessing"
 """What `make test` is told to run inside of a run: all of it would be this very test again."""
 
 QUICK_TRAINING: Final = "-P folds=2 -P repeats=1"

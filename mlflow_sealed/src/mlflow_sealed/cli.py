@@ -20,7 +20,7 @@ _GROUPS: Final = {
     "score": _Group("batch.commands", "spark", "a table through a registered model"),
     "serve": _Group("serve", "feed", "the champion on this machine"),
 }
-"""Each group's module is imported when it is asked for: the others' extras need not be installed."""
+"""Each group's module is imported when it is asked for: other extras need not be installed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -74,12 +74,18 @@ class Bounds(_Part):
 
 
 class Words(_Part):
-    """What a reader calls a record, the two classes and the features.
+    """What a reader calls a record, the two classes, the features and the kinds of groups.
 
     Attributes
     ----------
-    features
-        Names that are not just the column's with spaces.
+    condition
+        What positive records have, as in 'one in three have …'.
+    positive, negative
+        What follows 'those', or the word for records, where the two classes are told apart.
+    features, groups
+        Names that are not just the column's, or the kind's, with spaces.
+    about_model, about_experiment
+        What the registered model and the experiment are, in a sentence or two.
     """
 
     record: Name = "record"
@@ -88,6 +94,18 @@ class Words(_Part):
     positive: Name = "with the condition"
     negative: Name = "without the condition"
     features: dict[str, str] = {}
+    groups: dict[str, str] = {}
+    about_model: str = ""
+    about_experiment: str = ""
+
+
+class Card(_Part):
+    """The folder of what only the project can say in the model card.
+
+    `mlflow_sealed.training.show.card.PARTS` has the names of its files.
+    """
+
+    folder: Path
 
 
 class Packages(_Part):
@@ -132,6 +150,7 @@ class Project(_Part):
     groups: Groups = Groups()
     bounds: Bounds = Bounds()
     words: Words = Words()
+    card: Card | None = None
     packages: Packages
     locks: dict[str, Lock]
 

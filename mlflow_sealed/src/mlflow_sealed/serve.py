@@ -12,7 +12,7 @@ import yaml
 from mlflow.exceptions import MlflowException
 
 from mlflow_sealed import process
-from mlflow_sealed.command import Parser
+from mlflow_sealed.command import Parser, be_quiet
 from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
 from mlflow_sealed.flavor.download import download
@@ -29,6 +29,7 @@ ENVIRONMENTS: Final = Path(".cache/serving")
 def main(arguments: Sequence[str]) -> int:
     """Serve the champion until Ctrl-C or SIGTERM, and return the exit status."""
     Parser(prog="mlflow-sealed serve", description=__doc__).parse_args(arguments)
+    be_quiet()
     project = find()
     use_default(project)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""XGBoost's booster, called through its C interface: to the bit what its Python interface answers."""
+"""XGBoost's booster, called through its C interface, which answers as Python's does, to the bit."""
 
 import ctypes
 import json

@@ -11,7 +11,7 @@ import pytest
 from mlflow_sealed.batch.model import fetch
 from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.flavor.download import download
-from mlflow_sealed.training.register import versions as registry
+from mlflow_sealed.training.register.versions import RegisteredModel, digest
 
 from tests.conftest import CHAMPION
 
@@ -73,6 +73,6 @@ def test_such_a_model_is_still_known_as_the_one_that_is_registered(
     client_with_champion: mlflow.MlflowClient,
 ) -> None:
     version = client_with_champion.get_model_version("diabetes", "1")
-    same = registry.same_model(registry.digest(CHAMPION))
+    same = RegisteredModel("diabetes").same_model(digest(CHAMPION))
     assert same is not None
     assert same.version == version.version

@@ -113,8 +113,8 @@ def _check(wheel: Path, lock: Path, root: Path) -> None:
     if locked != publish.sha256(wheel):
         raise LockError(
             f"{name} has {wheel.name} with sha256 {locked}, these sources give "
-            f"{publish.sha256(wheel)}: raise the version in the package's pyproject.toml, then "
-            "run make lock"
+            f"{publish.sha256(wheel)}: raise the version in "
+            f"{wheel.name.split('-')[0]}/pyproject.toml, then run make lock"
         )
 
 
@@ -132,8 +132,11 @@ def _compile(project: Project, name: str, environ: dict[str, str]) -> None:
         if (wanted.constraints)
         else ()
     )
-    folders = project.packages.folders if wanted.editable else ()
-    left_out = [part for each in folders for part in ("--no-emit-package", _distribution(each))]
+    ours = [_distribution(folder) for folder in project.packages.folders]
+    # uv keeps the hashes that a lock has for a version: those of ours are of these sources.
+    options = [part for each in ours for part in ("--upgrade-package", each)]
+    if wanted.editable:
+        options += [part for each in ours for part in ("--no-emit-package", each)]
     process.run(
         [
             *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--generate-hashes"),
@@ -141,7 +144,7 @@ def _compile(project: Project, name: str, environ: dict[str, str]) -> None:
             *("--directory", str(project.root), "--output-file", str(wanted.file)),
             *wanted.sources,
             *constraints,
-            *left_out,
+            *options,
         ],
         env=environ,
         hint="see what uv says above",

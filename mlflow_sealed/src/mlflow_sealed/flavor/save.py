@@ -4,6 +4,7 @@ import logging
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,17 +22,36 @@ PYFUNC: Final = Path(mlflow_sealed_pyfunc.__file__).parent
 """The generic part of a pyfunc: its folder travels with every model."""
 
 
+@dataclass(frozen=True)
+class Pyfunc:
+    """A pyfunc from code, and what it needs.
+
+    Attributes
+    ----------
+    name
+        The model's name, which the pyfunc gets in its ``model_config``.
+    code
+        The file that defines it, and ends with ``mlflow.models.set_model``.
+    requirements
+        Its lock: every requirement with its hashes.
+    artifacts
+        Its files, by the names that it knows them by.
+    input_example
+        As MLflow takes it; it says which parameters there are, too.
+    answer
+        What an answer has, in MLflow's words: MLflow reads it from a BaseModel alone.
+    """
+
+    name: str
+    code: Path
+    requirements: Path
+    artifacts: Mapping[str, Path]
+    input_example: Any
+    answer: Sequence[Property]
+
+
 def save_model(
-    path: str | Path,
-    mlflow_model: Model | None = None,
-    *,
-    code: Path,
-    requirements: Path,
-    artifacts: Mapping[str, Path],
-    input_example: Any,
-    answer: Sequence[Property],
-    name: str,
-    **options: Any,
+    path: str | Path, mlflow_model: Model | None = None, *, pyfunc: Pyfunc, **options: Any
 ) -> None:
     """Write a model to a folder; a flavor's ``save_model`` calls it.
 
@@ -41,18 +61,8 @@ def save_model(
         The folder to make.
     mlflow_model
         What MLflow knows about the model so far.
-    code
-        The file that defines the pyfunc, and ends with ``mlflow.models.set_model``.
-    requirements
-        Its lock: every requirement with its hashes.
-    artifacts
-        Its files by their names.
-    input_example
-        As MLflow takes it; it says which parameters there are too.
-    answer
-        What an answer has, in MLflow's words: MLflow reads it from a BaseModel alone.
-    name
-        The model's name, which the pyfunc gets in its ``model_config``.
+    pyfunc
+        The model.
     options
         Handed to `mlflow.pyfunc.save_model`.
     """
@@ -60,17 +70,17 @@ def save_model(
         mlflow.pyfunc.save_model(
             path,
             mlflow_model=mlflow_model,
-            python_model=str(code),
-            artifacts={key: str(file) for key, file in artifacts.items()},
+            python_model=str(pyfunc.code),
+            artifacts={name: str(file) for name, file in pyfunc.artifacts.items()},
             code_paths=[str(PYFUNC)],
-            input_example=input_example,
-            model_config={"name": name},
-            pip_requirements=str(requirements),
+            input_example=pyfunc.input_example,
+            model_config={"name": pyfunc.name},
+            pip_requirements=str(pyfunc.requirements),
             **options,
         )
     folder = Path(path)
-    _describe_answers(folder, mlflow_model, answer)
-    _lock_environment(folder, requirements, name)
+    _describe_answers(folder, mlflow_model, pyfunc.answer)
+    _lock_environment(folder, pyfunc.requirements, pyfunc.name)
     manifest.write(folder)
 
 

@@ -21,7 +21,7 @@ MODULES: Final = (
     *("fastparquet", "fsspec.implementations.local", "fastapi_offline"),
     *("pandas.core.methods.to_dict", "pydantic._internal._dataclasses"),
 )
-"""What a server imports with all that these import; tests/image/test_bytecode.py finds gaps."""
+"""What a server imports with all that these import; tests/mlflow_sealed/image/test_bytecode.py finds gaps."""
 
 
 def main(more: Sequence[str]) -> None:

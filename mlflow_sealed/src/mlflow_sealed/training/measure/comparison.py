@@ -1,4 +1,4 @@
-"""Compare a new model with the champion: on the same folds, for all patients and each group."""
+"""Compare a new model with the champion: on the same folds, for all records and each group."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +9,7 @@ from scipy import stats
 
 from mlflow_sealed.training.measure.cross_validation import folds
 from mlflow_sealed.training.measure.results import MODEL, Evaluation, Floats
-from mlflow_sealed.training.measure.subgroups import ENOUGH, memberships
+from mlflow_sealed.training.measure.subgroups import ENOUGH
 
 MARGIN: Final = 0.01
 """A new model may have so much more log loss, at the end of the interval: about 2% of it."""
@@ -50,8 +50,8 @@ class Comparison:
         found = []
         if not self.worst <= MARGIN:  # not '>': NaN speaks against a model too
             found.append(
-                f"its log loss is {self.difference:+.4f} beside version {self.champion}'s and may "
-                f"be {self.worst:+.4f}, more than the margin of {MARGIN:g}"
+                f"its log loss is {self.difference:+.4f} compared with version {self.champion}'s "
+                f"and may be {self.worst:+.4f}, more than the margin of {MARGIN:g}"
             )
         found += [
             f"for the group {name} it is {difference:+.3f}, more than the margin of "
@@ -110,7 +110,7 @@ def compare(new: Evaluation, theirs: Floats, *, champion: str, how: str) -> Comp
         p_value,
         {
             f"{kind}: {name}": float(losses[:, rows].mean())
-            for kind, name, rows in memberships(new.data.records)
+            for kind, name, rows in new.subject.memberships(new.data.records)
             if min(np.bincount(labels[rows], minlength=2)) >= ENOUGH
         },
     )

@@ -1,8 +1,8 @@
-"""What the pictures and the table of thresholds show: shares of patients, with intervals.
+"""What the pictures and the table of thresholds show: shares of records, with intervals.
 
-Everything starts from one array, `flagged`: how often each patient is flagged at each threshold by
-models that have not seen her. Averages of it over patients are averages over the repeats too, and
-resampled patients give their intervals.
+Everything starts from one array, `flagged`: how often each record is flagged at each threshold by
+models that have not seen it. Averages of it over records are averages over the repeats too, and
+resampled records give their intervals.
 """
 
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ class Band:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Patients in groups of like predictions: the mean prediction, and the share with diabetes.
+    """Records in groups of like predictions: the mean prediction, and the share of positive ones.
 
-    ``error`` is the mean distance between the two, over patients: the expected calibration error.
+    ``error`` is the mean distance between the two, over records: the expected calibration error.
     """
 
     predicted: Floats
@@ -40,7 +40,7 @@ class Reliability:
 
 
 def flagged(probabilities: Floats, thresholds: Floats) -> Floats:
-    """Return the share of the repeats that flag each patient, shape (n, thresholds).
+    """Return the share of the repeats that flag each record, shape (n, thresholds).
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ def flagged(probabilities: Floats, thresholds: Floats) -> Floats:
 
 
 def resamples(evaluation: Evaluation) -> Floats:
-    """Return how often each patient is drawn, shape (1 + `RESAMPLES`, n).
+    """Return how often each record is drawn, shape (1 + `RESAMPLES`, n).
 
-    The first row draws each patient once: its results are the curve, the others its interval.
+    The first row draws each record once: its results are the curve, the others its interval.
     """
     count = len(evaluation.data.labels)
     generator = np.random.default_rng(evaluation.options.seed)
@@ -82,7 +82,7 @@ def roc(evaluation: Evaluation, candidate: str, *, weights: Floats) -> Band:
 
 
 def precision_recall(evaluation: Evaluation, candidate: str, *, weights: Floats) -> Band:
-    """Return the share with diabetes among the flagged, at each sensitivity."""
+    """Return the share of positive ones among the flagged, at each sensitivity."""
     labels = evaluation.data.labels
     share = (weights @ labels / weights.sum(axis=1))[:, np.newaxis]
     found, alarms = _rates(evaluation, candidate, weights)
@@ -98,11 +98,11 @@ def precision_recall(evaluation: Evaluation, candidate: str, *, weights: Floats)
 def net_benefit(
     evaluation: Evaluation, candidate: str | None, thresholds: Floats, *, weights: Floats
 ) -> Band:
-    """Return the net benefit of treating the flagged, a patient, at each threshold.
+    """Return the net benefit of treating the flagged, a record, at each threshold.
 
     That is the share of true alarms less the share of false ones, weighted by the threshold's
     odds: Vickers and Elkin 2006, https://doi.org/10.1177/0272989X06295361. Without a candidate,
-    everybody is flagged.
+    every record is flagged.
     """
     labels = evaluation.data.labels[:, np.newaxis]
     if candidate is None:

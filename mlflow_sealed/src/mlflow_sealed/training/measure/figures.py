@@ -1,4 +1,4 @@
-"""The figures of a model: what they are called, how they are reckoned, and their intervals."""
+"""The figures of a model: what they are called, how they are computed, and their intervals."""
 
 from typing import Final
 
@@ -39,7 +39,7 @@ def over_repeats(
     """Return the figures of a repeated cross-validation, ``predicted`` of shape (repeats, n).
 
     A value is the mean over the repeats, its interval goes from the 2.5th to the 97.5th percentile
-    of the repeats: how much the luck of the folds moves it. Other patients move it more, see
+    of the repeats: how much the luck of the folds moves it. Other records move it more, see
     `bootstrap`.
     """
     repeats = [figures(labels, each, threshold) for each in predicted]
@@ -57,16 +57,16 @@ def over_repeats(
 def bootstrap(
     labels: npt.NDArray[np.int64], predicted: Floats, threshold: float, *, seed: int
 ) -> dict[str, Interval]:
-    """Return the figures, each with the 95% interval of a percentile bootstrap over patients.
+    """Return the figures, each with the 95% interval of a percentile bootstrap over records.
 
-    `RESAMPLES` times, as many patients as there are are drawn with replacement, whatever their
+    `RESAMPLES` times, as many records as there are are drawn with replacement, whatever their
     label: so the share of positive ones varies too, as it would between samples. A resample that
-    does not allow a figure, such as one without a positive patient, does not count for it.
+    does not allow a figure, such as one without a positive record, does not count for it.
 
     Parameters
     ----------
     predicted
-        Shape (repeats, n): a figure is the mean over the repeats, of the same patients each time.
+        Shape (repeats, n): a figure is the mean over the repeats, of the same records each time.
     """
     count = len(labels)
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES)
@@ -93,7 +93,7 @@ def _weighted(
     weights = weights[:, order]
     ends = np.flatnonzero(np.append(np.diff(predicted) != 0, True))  # ties count together
     total = weights.sum(axis=1)
-    # How many of each label are among the patients from each probability on.
+    # How many of each label are among the records from each probability on.
     true = np.cumsum(weights * positive, axis=1)[:, ends]
     false = np.cumsum(weights * ~positive, axis=1)[:, ends]
     at = predicted >= threshold

@@ -1,4 +1,4 @@
-"""What a training has measured: pictures, card, report and promotion are made of it."""
+"""What a training has measured: pictures, card, report and the decision are made of it."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,20 +6,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from training.dataset import Dataset
-from training.options import Options
+from mlflow_sealed.training.measure.dataset import Dataset
+from mlflow_sealed.training.measure.options import Evaluating
+from mlflow_sealed.training.subject import Subject
 
 Floats = npt.NDArray[np.float64]
 
 MODEL: Final = "model"
-LOGISTIC_REGRESSION: Final = "logistic_regression"
-ARTICLE: Final = "article"
-CANDIDATES: Final = {
-    MODEL: "This model",
-    LOGISTIC_REGRESSION: "Logistic regression",
-    ARTICLE: "The article's model",
-}
-"""What is cross-validated on the same folds, and how it is called where it is shown."""
+"""The name of the model itself among the predictors of a `Subject`."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +48,11 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Group:
-    """The figures of some of the patients, from the out-of-fold predictions.
+    """The figures of some of the records, from the out-of-fold predictions.
 
-    ``kind`` is ``age`` or ``missing``; ``name`` such as ``21 to 30``; a figure that so few rows do
-    not allow is absent. ``small`` says that there are too few rows to conclude anything.
+    ``kind`` is what the groups differ in, such as ``age``, and ``name`` such as ``21 to 30``; a
+    figure that so few rows do not allow is absent. ``small`` says that there are too few rows to
+    conclude anything.
     """
 
     kind: str
@@ -74,27 +69,31 @@ class Evaluation:
 
     Attributes
     ----------
+    subject
+        The model that was trained.
     data, split, options, threshold
         What was trained on, and how.
     out_of_fold
-        For each of `CANDIDATES`, the probabilities for all rows of the data by models that have
-        not seen them: shape (repeats, n), the same folds for each.
+        For each predictor of the subject, the probabilities for all rows of the data by models that
+        have not seen them: shape (repeats, n), the same folds for each.
     held_out
         The registered model's probabilities for the held-out rows, in their order.
     cross_validated
-        For each of `CANDIDATES`, each figure of `mlflow_sealed.training.measure.evaluate.TITLES` over the repeats.
+        For each of them, each figure of `mlflow_sealed.training.measure.figures.TITLES` over the
+        repeats.
     held_out_figures
         The registered model's on the held-out rows, with bootstrap intervals.
     groups
-        By age and by the number of missing measurements.
+        Those of the subject.
     contributions
         The registered model's SHAP values for the rows of the data, in log-odds: shape
         (n, features + 1), the last column the base value.
     """
 
+    subject: Subject
     data: Dataset
     split: Split
-    options: Options
+    options: Evaluating
     threshold: Threshold
     out_of_fold: dict[str, Floats]
     held_out: Floats

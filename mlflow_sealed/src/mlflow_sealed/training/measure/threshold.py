@@ -7,15 +7,18 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_curve
 
+from mlflow_sealed.project import Words
+from mlflow_sealed.training.measure.options import FIXED, SENSITIVITY, YOUDEN, Evaluating
 from mlflow_sealed.training.measure.results import Floats, Threshold
-from training.options import FIXED, SENSITIVITY, YOUDEN, Options
 
 _DIGITS: Final = 3
 _STEP: Final = 0.001
-"""Thresholds are round numbers: as many patients are found from one, or more."""
+"""Thresholds are round numbers: as many records are found from one, or more."""
 
 
-def choose(labels: npt.NDArray[np.int64], predicted: Floats, options: Options) -> Threshold:
+def choose(
+    labels: npt.NDArray[np.int64], predicted: Floats, options: Evaluating, words: Words
+) -> Threshold:
     """Return the threshold by the rule that the options name.
 
     Parameters
@@ -24,6 +27,8 @@ def choose(labels: npt.NDArray[np.int64], predicted: Floats, options: Options) -
         Shape (n,).
     predicted
         Out-of-fold predictions, shape (repeats, n): the rule is applied to all repeats together.
+    words
+        Those of the reason.
     """
     every = np.tile(labels, len(predicted))
     if isinstance(options.threshold, float):
@@ -38,7 +43,7 @@ def choose(labels: npt.NDArray[np.int64], predicted: Floats, options: Options) -
         YOUDEN: "It makes sensitivity plus specificity largest.",
         SENSITIVITY: (
             "It is the highest that finds at least "
-            f"{options.least_sensitivity:.0%} of the patients with diabetes."
+            f"{options.least_sensitivity:.0%} of the {words.records} {words.positive}."
         ),
     }[rule]
     gives = f"sensitivity {sensitivity:.3f} and specificity {specificity:.3f}"

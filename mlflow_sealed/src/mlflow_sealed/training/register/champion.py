@@ -1,7 +1,7 @@
 """The champion as a new training meets it: what it predicted, and whether that can be compared."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import mlflow
 import numpy as np
@@ -11,17 +11,13 @@ from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, Field, ValidationError
 
 from mlflow_sealed.tracking import find_run
+from mlflow_sealed.training.log import DATA_SHA256, OUT_OF_FOLD, folds_of
 from mlflow_sealed.training.measure.cross_validation import out_of_fold
-from mlflow_sealed.training.measure.results import MODEL, Evaluation, Floats
-from mlflow_sealed.training.register import versions as registry
-from training.dataset import Dataset
-from training.options import Measuring, Options
-from training.project import NAME
-
-OUT_OF_FOLD: Final = "out_of_fold.json"
-_DATA: Final = "data_sha256"
-_PARAMETERS: Final = tuple(sorted(set(Options.model_fields) - set(Measuring.model_fields)))
-_FOLDS: Final = tuple(sorted(set(Measuring.model_fields) - {"data", "test_size"}))
+from mlflow_sealed.training.measure.dataset import Dataset
+from mlflow_sealed.training.measure.options import Measuring
+from mlflow_sealed.training.measure.results import MODEL, Floats
+from mlflow_sealed.training.register.versions import CHALLENGER, CHAMPION, RegisteredModel
+from mlflow_sealed.training.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,7 @@ class Champion:
     version: str
     how: str
     logged: Floats | None = None
-    options: Options | None = None
+    options: Measuring | None = None
     caveat: str = ""
 
     @property
@@ -56,7 +52,7 @@ class Champion:
         """Whether there are predictions, or parameters to be fitted again."""
         return self.logged is not None or self.options is not None
 
-    def predictions(self, data: Dataset) -> Floats:
+    def predictions(self, subject: Subject, data: Dataset) -> Floats:
         """Return its out-of-fold predictions for the rows of a new training.
 
         Its run has logged them, or its parameters are fitted again to this data, with today's code.
@@ -70,7 +66,8 @@ class Champion:
             return self.logged
         if self.options is None:
             raise ValueError(self.caveat)
-        return out_of_fold(data.records, data.labels, self.options, candidates=(MODEL,))[MODEL]
+        alone = {MODEL: subject.predictors[MODEL]}
+        return out_of_fold(data.records, data.labels, self.options, predictors=alone)[MODEL]
 
 
 class _OutOfFold(BaseModel):
@@ -80,25 +77,23 @@ class _OutOfFold(BaseModel):
     predicted: list[list[Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]]]
 
 
-def log_out_of_fold(evaluation: Evaluation) -> None:
-    """Log the model's out-of-fold predictions: what the next training is compared with."""
-    predicted = evaluation.out_of_fold[MODEL].tolist()
-    folds = _folds(evaluation.data, evaluation.options)
-    mlflow.log_dict({"folds": folds, "predicted": predicted}, OUT_OF_FOLD)
-
-
-def find_champion(data: Dataset, options: Options) -> Champion | None:
+def find_champion(model: RegisteredModel, data: Dataset, options: Measuring) -> Champion | None:
     """Return the champion, as a training with this data and these folds can be compared with it.
+
+    Parameters
+    ----------
+    options
+        Those of the training, of the class that the champion's parameters are read as.
 
     Raises
     ------
     mlflow.exceptions.MlflowException
         If the tracking server fails.
     """
-    version = registry.champion()
+    version = model.champion()
     if version is None:
         return None
-    run_id = MlflowClient().get_model_version(NAME, version).run_id
+    run_id = MlflowClient().get_model_version(model.name, version).run_id
     run = find_run(run_id)
     if run is None:
         why = f"its run {run_id} is gone" if run_id else "it was registered without a run"
@@ -106,7 +101,7 @@ def find_champion(data: Dataset, options: Options) -> Champion | None:
     logged = _logged(run.info.run_id)
     if logged is None or _is_damaged(logged, data, options):
         return _refitted(version, run, options, f"has no readable {OUT_OF_FOLD}")
-    ours = _folds(data, options)
+    ours = folds_of(data, options)
     if logged.folds != ours:
         return _refitted(version, run, options, _difference(logged.folds, ours))
     return Champion(version, "logged by its run", logged=np.array(logged.predicted))
@@ -117,16 +112,27 @@ def _incomparable(version: str, why: str) -> Champion:
     return Champion(version, f"none: {why}", caveat=caveat)
 
 
-def _refitted(version: str, run: Run, options: Options, why: str) -> Champion:
-    known = {name: run.data.params[name] for name in _PARAMETERS if name in run.data.params}
+def warning(model: RegisteredModel, champion: Champion) -> str:
+    """Return what to say, before anything is fitted, of a champion without anything to compare."""
+    return (
+        f"models:/{model.name}/{champion.version} is the {CHAMPION}: {champion.caveat}. The new "
+        f"version will be the {CHALLENGER}; mlflow-sealed model promote, with its number, makes it "
+        f"the {CHAMPION}"
+    )
+
+
+def _refitted(version: str, run: Run, options: Measuring, why: str) -> Champion:
+    kind = type(options)
+    names = sorted(set(kind.model_fields) - set(Measuring.model_fields))
+    known = {name: run.data.params[name] for name in names if name in run.data.params}
     if not known:
         return _incomparable(version, f"it {why}, and its run {run.info.run_id} has no parameters")
     ours = options.model_dump(include=set(Measuring.model_fields))
     try:
-        theirs = Options.model_validate({**known, **ours})
+        theirs = kind.model_validate({**known, **ours})
     except ValidationError as error:
-        names = ", ".join(sorted({str(each["loc"][0]) for each in error.errors()}))
-        invalid = f"its run {run.info.run_id} has invalid parameters ({names})"
+        wrong = ", ".join(sorted({str(each["loc"][0]) for each in error.errors()}))
+        invalid = f"its run {run.info.run_id} has invalid parameters ({wrong})"
         return _incomparable(version, f"it {why}, and {invalid}")
     caveat = (
         f"version {version} {why}, so only its parameters were compared, fitted again for this "
@@ -143,10 +149,10 @@ def _logged(run_id: str) -> _OutOfFold | None:
         return None
 
 
-def _is_damaged(logged: _OutOfFold, data: Dataset, options: Options) -> bool:
+def _is_damaged(logged: _OutOfFold, data: Dataset, options: Measuring) -> bool:
     """Return whether predictions are said to be for these rows and folds, and cannot be."""
     shape = [len(data.labels)] * options.repeats
-    same = logged.folds == _folds(data, options)
+    same = logged.folds == folds_of(data, options)
     return same and [len(row) for row in logged.predicted] != shape
 
 
@@ -158,13 +164,8 @@ def _difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
     >>> _difference({"data_sha256": "a", "seed": 7}, {"data_sha256": "a", "seed": 8})
     'was measured with seed 7, not 8'
     """
-    if theirs.get(_DATA) != ours[_DATA]:
+    if theirs.get(DATA_SHA256) != ours[DATA_SHA256]:
         return "was trained on other data"
     names = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
     found = (f"{name} {theirs.get(name)}, not {ours.get(name)}" for name in names)
     return f"was measured with {', and '.join(found)}"
-
-
-def _folds(data: Dataset, options: Options) -> dict[str, Any]:
-    """Return all that the folds depend on."""
-    return {_DATA: data.sha256, **options.model_dump(include=set(_FOLDS))}

@@ -1,17 +1,23 @@
 """Decide what becomes of a new model: champion, challenger, or nothing new."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import mlflow
 
+from mlflow_sealed.training import log
 from mlflow_sealed.training.measure.comparison import Comparison, compare
 from mlflow_sealed.training.measure.results import Evaluation
-from mlflow_sealed.training.register import versions as registry
 from mlflow_sealed.training.register.champion import Champion, find_champion
 from mlflow_sealed.training.register.interruption import deferred
-
-COMPARISON: Final = "comparison.json"
+from mlflow_sealed.training.register.versions import (
+    CHALLENGER,
+    CHAMPION,
+    PROMOTION,
+    ROLLED_BACK,
+    RegisteredModel,
+    digest,
+)
 
 
 @dataclass(frozen=True)
@@ -24,120 +30,134 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a new model was found to be beside the champion; some cannot be compared with."""
+    """What a new model was found to be next to the champion; some cannot be compared with.
 
-    champion: Champion
-    comparison: Comparison | None
+    Attributes
+    ----------
+    champion
+        Nothing if there was none.
+    comparison
+        Nothing if there was no champion, or nothing of it to compare with.
+    """
+
+    champion: Champion | None
+    comparison: Comparison | None = None
+
+    @property
+    def version(self) -> str | None:
+        """The champion's version, if there was one."""
+        return self.champion.version if self.champion else None
+
+    @property
+    def caveat(self) -> str:
+        """Why the new model was not compared with the champion's; empty if it was."""
+        return self.champion.caveat if self.champion else ""
 
     @property
     def reasons(self) -> list[str]:
         """What speaks against the new model; nothing if it deserves to be champion."""
-        caveat = [self.champion.caveat] if self.champion.caveat else []
+        caveat = [self.caveat] if self.caveat else []
         return [*caveat, *(self.comparison.reasons if self.comparison else [])]
 
-    def report(self) -> dict[str, Any]:
+    def report(self, champion: Champion) -> dict[str, Any]:
         """Return what is logged of it."""
         return {
-            "champion": self.champion.version,
-            "champion_predictions": self.champion.how,
+            "champion": champion.version,
+            "champion_predictions": champion.how,
             **(self.comparison.report() if self.comparison else {}),
             "reasons_against": self.reasons,
         }
 
 
+def decide(evaluation: Evaluation, champion: Champion | None) -> Verdict:
+    """Compare a new model with the champion.
+
+    The first model becomes the champion. Another becomes it when the comparison has nothing against
+    it, else the challenger. Where the champion's predictions are not those that its run has logged,
+    for the same data and folds, the comparison is not one of the two models: then the new one
+    becomes the challenger, and a person decides.
+    """
+    if champion is None or not champion.comparable:
+        return Verdict(champion)
+    predicted = champion.predictions(evaluation.subject, evaluation.data)
+    found = compare(evaluation, predicted, champion=champion.version, how=champion.how)
+    return Verdict(champion, found)
+
+
 def register(
     uri: str,
     evaluation: Evaluation,
+    verdict: Verdict,
     *,
-    champion: Champion | None,
     tags: dict[str, str],
     description: str | None = None,
 ) -> Outcome:
     """Register a logged model, give it the alias that it deserves, and end the run.
 
-    The first model is the champion. Another becomes it when the comparison has nothing against it,
-    else it is the challenger. Where the champion's predictions are not those that its run has
-    logged, for the same data and folds, the comparison is not one of the two models: then the new
-    one is the challenger, and a person decides. A model that is there already registers nothing,
-    unless it is a champion that cannot be compared with: then this version can be, once it is
-    promoted. From the moment that a version is made, signals wait until it has its alias and the
-    run has ended.
+    A model that is there already registers nothing, unless it is a champion that cannot be compared
+    with: then this version can be, once it is promoted. From the moment that a version is made,
+    signals wait until it has its alias and the run has ended.
 
     Parameters
     ----------
-    champion
-        The champion as it was found before the model was fitted. Where it is another by now, the
-        model is compared with that one.
+    verdict
+        Where the champion is another one by now, the model is compared with that one.
     """
-    sha256 = registry.digest(uri)
-    # What takes long comes first: others wait for the lock.
-    verdict = _judge(champion, evaluation)
-    with registry.locked():
-        same = registry.same_model(sha256)
-        if same is not None and not _is_lost(str(same.version), champion):
-            return _kept(str(same.version), same.tags[registry.PROMOTION])
-        while registry.champion() != (verdict and verdict.champion.version):
-            verdict = _judge(find_champion(evaluation.data, evaluation.options), evaluation)
+    model, sha256 = RegisteredModel(evaluation.subject.project.names.model), digest(uri)
+    with model.locked():
+        same = model.same_model(sha256)
+        if same is not None and not _is_lost(str(same.version), verdict):
+            return _kept(model, str(same.version), same.tags[PROMOTION])
+        while model.champion() != verdict.version:
+            champion = find_champion(model, evaluation.data, evaluation.options)
+            verdict = decide(evaluation, champion)
         with deferred():
-            if verdict is not None:
-                _log(verdict)
-            version = registry.add(uri, sha256, tags, description)
-            outcome = _place(version, verdict)
-            mlflow.set_tag(registry.PROMOTION, f"version {version} {outcome.said}")
+            _log(verdict)
+            version = model.add(uri, sha256, tags, description)
+            outcome = _place(model, version, verdict)
+            log.log_outcome(f"version {version} {outcome.said}")
             mlflow.end_run()
     return outcome
 
 
-def _judge(champion: Champion | None, evaluation: Evaluation) -> Verdict | None:
-    if champion is None:
-        return None
-    if not champion.comparable:
-        return Verdict(champion, None)
-    predicted = champion.predictions(evaluation.data)
-    found = compare(evaluation, predicted, champion=champion.version, how=champion.how)
-    return Verdict(champion, found)
-
-
-def _is_lost(version: str, champion: Champion | None) -> bool:
+def _is_lost(version: str, verdict: Verdict) -> bool:
+    champion = verdict.champion
     return champion is not None and champion.version == version and not champion.comparable
 
 
-def _place(version: str, verdict: Verdict | None) -> Outcome:
-    if verdict is None or not verdict.reasons:
-        registry.make_champion(version)
-        return Outcome(version, f"is the {registry.CHAMPION}")
-    registry.make_challenger(version)
-    said = f"is the {registry.CHALLENGER}: {'; '.join(verdict.reasons)}"
-    if verdict.champion.caveat:
+def _place(model: RegisteredModel, version: str, verdict: Verdict) -> Outcome:
+    if not verdict.reasons:
+        model.make_champion(version)
+        return Outcome(version, f"is the {CHAMPION}")
+    model.make_challenger(version)
+    said = f"is the {CHALLENGER}: {'; '.join(verdict.reasons)}"
+    if verdict.caveat:
         said += (
-            "; compare the data and the figures of both versions (make ui): if this one is to be "
-            f"served, make promote VERSION={version} makes it the {registry.CHAMPION}"
+            "; compare the data and the figures of both versions in MLflow's UI: if this one is to "
+            f"be served, {_promotion(version)} makes it the {CHAMPION}"
         )
     return Outcome(version, said)
 
 
-def _kept(version: str, promotion: str) -> Outcome:
-    if version == registry.champion():
-        said = f"is this very model and stays the {registry.CHAMPION}"
-    elif promotion == registry.ROLLED_BACK:
-        said = f"is this very model, which was rolled back: make promote VERSION={version}"
+def _kept(model: RegisteredModel, version: str, promotion: str) -> Outcome:
+    if version == model.champion():
+        said = f"is this very model and stays the {CHAMPION}"
+    elif promotion == ROLLED_BACK:
+        said = f"is this very model, which was rolled back: {_promotion(version)}"
     else:
         said = (
-            f"is this very model and stays the {registry.CHALLENGER}: make promote "
-            f"VERSION={version} makes it the {registry.CHAMPION}"
+            f"is this very model and stays the {CHALLENGER}: {_promotion(version)} makes it the "
+            f"{CHAMPION}"
         )
-    mlflow.set_tag(registry.PROMOTION, f"version {version} {said}")
+    log.log_outcome(f"version {version} {said}")
     return Outcome(version, said)
+
+
+def _promotion(version: str) -> str:
+    return f"mlflow-sealed model promote {version}"
 
 
 def _log(verdict: Verdict) -> None:
-    champion, comparison = verdict.champion, verdict.comparison
-    mlflow.log_dict(verdict.report(), COMPARISON)
-    mlflow.set_tag("promotion.compared_with", f"version {champion.version}, {champion.how}")
-    if comparison is not None:
-        mlflow.log_metrics(
-            {
-                "promotion/log_loss_difference": comparison.difference,
-                "promotion/log_loss_worst": comparison.worst,
-            }
-        )
+    if champion := verdict.champion:
+        against = f"version {champion.version}, {champion.how}"
+        log.log_comparison(verdict.report(champion), verdict.comparison, compared_with=against)

@@ -1,51 +1,61 @@
 """The model card: what the model is for, on what it was measured, and what it came to.
 
 The sections follow Mitchell et al. 2019, https://doi.org/10.1145/3287560.3287596, and TRIPOD+AI,
-https://doi.org/10.1136/bmj-2023-078378. The text is the template ``card.md``; every figure in it is
-taken from the evaluation and the run.
+https://doi.org/10.1136/bmj-2023-078378. The frame is the template ``card.md``, whose figures come
+from the evaluation and the run; what only the project can say comes from its own templates.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
-import xgboost
+from jinja2 import TemplateError
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
-from mlflow_model.save import REQUIREMENTS
-from mlflow_sealed.training.measure import evaluate
-from mlflow_sealed.training.measure.results import CANDIDATES, MODEL, Evaluation, Group, Interval
-from mlflow_sealed.training.show.pictures import contributions, style
+from mlflow_sealed.project import Project
+from mlflow_sealed.training.measure.evaluate import table
+from mlflow_sealed.training.measure.figures import TITLES
+from mlflow_sealed.training.measure.results import MODEL, Evaluation, Group, Interval
+from mlflow_sealed.training.show import words
+from mlflow_sealed.training.show.pictures import contributions
 from mlflow_sealed.training.show.pictures.calibration import calibration_title, errors
 from mlflow_sealed.training.show.pictures.decisions import confusion_title, decision_title
 from mlflow_sealed.training.show.templates import fill
-from mypreprocessing import FEATURES, MEASUREMENTS, preprocess
-from training.dataset import Dataset
-from training.fit import RISING
-from training.project import NAME
 
-PIMA: Final = "c2e22ef40dba75987df000a8c2d936d8db725510f96a81855fe7b9bc810438ce"
-"""The SHA-256 of the data that the card can tell the origin of."""
+FILE: Final = "card.md"
+PAGE: Final = "card.html"
+"""The card among a run's artifacts."""
 
-DESCRIPTION: Final = 5000
-"""How many characters a description in the registry may have."""
+PARTS: Final = {
+    "note": "what everybody has to know first",
+    "kind": "what kind of model it is, in a phrase",
+    "purpose": "what it is for, and what it must not be used for",
+    "limits": "where the data is from, and whom it does not stand for",
+    "missing": "what a missing value is, and what the model makes of it",
+}
+"""What only the project can say: ``NAME.md`` in its folder for the card, each of them optional.
 
-DISPENSABLE: Final = ("Where it comes from", "Are the risks right", "For whom")
-"""The sections that a description can do without, the first first."""
+They are templates too, with the values of the frame, such as ``provenance``, ``options`` and
+``ranges``: the least, the most and the median of each column of the records.
+"""
 
-_SECTION: Final = "\n\n## "
 _UNKNOWN: Final = "not known"
 _BY_GROUP: Final = ("auc", "brier", "sensitivity", "specificity")
 
 
+class CardError(Exception):
+    """The project's part of the card is wrong; the message names the file and what is expected."""
+
+
 @dataclass(frozen=True)
 class Provenance:
-    """Where a model comes from; ``requirements`` is the number of packages that serving needs."""
+    """Where a model comes from; ``requirements`` are the versions of what serving installs."""
 
     run_id: str
     trained: str
@@ -54,84 +64,67 @@ class Provenance:
     package_version: str
     installed_from: str
     wheel_sha256: str
-    requirements: int
-    xgboost: str
+    requirements: Mapping[str, str]
 
 
-def provenance(run: Run, trained: str, lock: Path = REQUIREMENTS) -> Provenance:
-    """Return where the model of a run comes from: what its tags say, and serving's lock.
-
-    Parameters
-    ----------
-    trained
-        The day.
-    """
-    tags, text = run.data.tags, lock.read_text(encoding="utf-8")
-    version = tags["mypreprocessing.version"]
+def provenance(run: Run, project: Project) -> Provenance:
+    """Return where the model of a run comes from: what its tags say, and the model's lock."""
+    tags, package = run.data.tags, project.names.package
+    text = project.lock("model").read_text(encoding="utf-8")
+    version = tags[f"{package}.version"]
     wheel = re.search(
-        rf"^mypreprocessing=={re.escape(version)} \\\n +--hash=sha256:(\w+)", text, re.MULTILINE
+        rf"^{re.escape(package)}=={re.escape(version)} \\\n +--hash=sha256:(\w+)",
+        text,
+        re.MULTILINE,
     )
     return Provenance(
         run_id=run.info.run_id,
-        trained=trained,
+        trained=f"{datetime.fromtimestamp(run.info.start_time / 1000, tz=UTC):%Y-%m-%d}",
         commit=tags.get(MLFLOW_GIT_COMMIT, _UNKNOWN),
         data_sha256=tags["data.sha256"],
         package_version=version,
-        installed_from=tags["mypreprocessing.installed_from"],
+        installed_from=tags[f"{package}.installed_from"],
         wheel_sha256=wheel[1] if wheel else _UNKNOWN,
-        requirements=len(re.findall(r"^\S+==", text, re.MULTILINE)),
-        xgboost=xgboost.__version__,
+        requirements=dict(re.findall(r"^(\S+)==(\S+)", text, re.MULTILINE)),
     )
 
 
 def card(evaluation: Evaluation, origin: Provenance) -> str:
-    """Return the model card in Markdown."""
+    """Return the model card in Markdown.
+
+    Raises
+    ------
+    CardError
+        If the project's part of it is wrong.
+    """
+    subject, project = evaluation.subject, evaluation.subject.project
+    rising = [words.feature_name(subject, name) for name in project.features.rising]
     values = {
-        "name": NAME,
+        "project": project,
+        "words": project.words,
         "headline": headline(evaluation),
         "provenance": asdict(origin),
         "options": evaluation.options,
-        "features": [style.feature_name(name) for name in FEATURES],
+        "features": words.feature_names(subject),
         "first": first_features(evaluation),
-        "rising": _listed([style.feature_name(name) for name in RISING], "or"),
-        "pima": evaluation.data.sha256 == PIMA,
+        "rising": words.listed(rising, "or"),
         "data": _data(evaluation),
-        "missing": _missing(evaluation.data),
-        "figures": evaluate.table(evaluation),
-        "groups": _groups(evaluation.groups),
+        "ranges": _ranges(evaluation),
+        "missing": _missing(evaluation),
+        "figures": table(evaluation),
+        "groups": _groups(evaluation),
         "calibration": _calibration(evaluation),
         "decision": decision_title(evaluation),
         "confusion": confusion_title(evaluation),
         "threshold": asdict(evaluation.threshold),
     }
-    return fill("card.md", values)
+    return fill("card.md", {**values, "parts": _parts(project, values)})
 
 
-def description(text: str, most: int = DESCRIPTION) -> str:
-    """Return a card as a registered version's description: a long one without some sections.
-
-    What is left out is named. The registry's column has no room for more than `DESCRIPTION`
-    characters, and some databases refuse what is longer.
-
-    Examples
-    --------
-    >>> whole = _SECTION.join(["# Card", *(f"{title}, in detail" for title in DISPENSABLE)])
-    >>> len(description(whole, most=100)) <= 100
-    True
-    """
-    parts, left_out = text.split(_SECTION), list[str]()
-    for title in DISPENSABLE:
-        if len(text) <= most:
-            break
-        left_out.append(title)
-        kept = [part for part in parts if not part.startswith(tuple(left_out))]
-        text = f"{_SECTION.join(kept)}\n\nOnly in the run's card.md: {', '.join(left_out)}."
-    return text
-
-
-def html(markdown: str, title: str) -> str:
-    """Return a Markdown text as a page that needs nothing else."""
-    return fill("page.html", {"title": title, "body": Markup(body(markdown))})  # noqa: S704 # escaped
+def page(markdown: str, project: Project) -> str:
+    """Return a card as a page that needs nothing else."""
+    values = {"title": f"Model card: {project.names.model}", "body": Markup(body(markdown))}  # noqa: S704 # escaped
+    return fill("page.html", values)
 
 
 def body(markdown: str) -> str:
@@ -141,80 +134,118 @@ def body(markdown: str) -> str:
 
 
 def headline(evaluation: Evaluation) -> str:
-    """Return what the model came to, and the others beside it."""
-    figures = evaluation.cross_validated
-    others = (f"{_low(CANDIDATES[one])} {_pair(figures[one])}" for one in figures if one != MODEL)
-    return (
-        f"Cross-validated: AUC and Brier score {_pair(figures[MODEL])}. "
-        f"On the same folds: {', '.join(others)}."
-    )
+    """Return what the model came to, and what the other candidates came to on the same folds."""
+    figures, titles = evaluation.cross_validated, evaluation.subject.titles
+    found = f"Cross-validated: AUC and Brier score {_pair(figures[MODEL])}."
+    others = [
+        f"{words.lowered(titles[one])} {_pair(figures[one])}" for one in figures if one != MODEL
+    ]
+    return f"{found} On the same folds: {', '.join(others)}." if others else found
 
 
 def first_features(evaluation: Evaluation) -> str:
     """Return the names of the three features that move predictions most."""
-    order = contributions.order(evaluation)[:3]
-    return _listed([style.feature_name(FEATURES[one]) for one in order], "and")
+    names = words.feature_names(evaluation.subject)
+    return words.listed([names[one] for one in contributions.order(evaluation)[:3]], "and")
 
 
-def _listed(names: list[str], word: str) -> str:
-    return f"{', '.join(names[:-1])} {word} {names[-1]}"
+def _parts(project: Project, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the project says, by the names of `PARTS`; nothing where it has no such file."""
+    if project.card is None:
+        return dict.fromkeys(PARTS, "")
+    folder = project.root / project.card.folder
+    files = {path.stem: path.name for path in folder.glob("*.md")}
+    if not files or not files.keys() <= PARTS.keys():
+        raise CardError(
+            f"{folder} has {sorted(files.values())}, expected some of "
+            f"{[f'{name}.md' for name in PARTS]} and no others"
+        )
+    return {name: _part(project, files.get(name), values) for name in PARTS}
 
 
-def _low(title: str) -> str:
-    return title[:1].lower() + title[1:]
+def _part(project: Project, file: str | None, values: Mapping[str, Any]) -> str:
+    if project.card is None or file is None:
+        return ""
+    folder = project.root / project.card.folder
+    try:
+        return fill(file, values, folder).strip()
+    except (TemplateError, UnicodeDecodeError) as error:
+        raise CardError(f"{folder / file}: {error}") from error
 
 
-def _pair(figures: dict[str, Interval]) -> str:
+def _pair(figures: Mapping[str, Interval]) -> str:
     return f"{figures['auc'].value:.3f} and {figures['brier'].value:.3f}"
 
 
 def _data(evaluation: Evaluation) -> dict[str, Any]:
-    data, ages = evaluation.data, evaluation.data.records["age"]
+    features = evaluation.subject.preprocess(evaluation.data.records)
+    labels = evaluation.data.labels
     return {
-        "rows": len(data.labels),
-        "positive": int(data.labels.sum()),
-        "share": f"{data.labels.mean():.1%}",
-        "youngest": int(ages.min()),
-        "oldest": int(ages.max()),
-        "median_age": f"{ages.median():g}",
+        "rows": len(labels),
+        "positive": int(labels.sum()),
+        "share": f"{labels.mean():.1%}",
         "training": len(evaluation.split.training),
         "held_out": len(evaluation.split.held_out),
-        "incomplete": int(np.isnan(preprocess(data.records)).any(axis=1).sum()),
+        "incomplete": int(np.isnan(features).any(axis=1).sum()),
     }
 
 
-def _missing(data: Dataset) -> list[str]:
-    """Return how many patients lack each measurement."""
-    absent = np.isnan(preprocess(data.records)).sum(axis=0)
-    counts = dict(zip(FEATURES, absent, strict=True))
-    return [f"{style.feature_name(name)} {counts[name]}" for name in MEASUREMENTS]
+def _ranges(evaluation: Evaluation) -> dict[str, dict[str, str]]:
+    """Return where the values of each column of the records that has numbers lie."""
+    numbers = evaluation.data.records.select_dtypes("number")
+    return {
+        str(name): {
+            "least": f"{column.min():g}",
+            "most": f"{column.max():g}",
+            "median": f"{column.median():g}",
+        }
+        for name, column in numbers.items()
+    }
+
+
+def _missing(evaluation: Evaluation) -> list[str]:
+    """Return how many records lack each feature that may be missing."""
+    subject = evaluation.subject
+    absent = np.isnan(subject.preprocess(evaluation.data.records)).sum(axis=0)
+    counts = dict(zip(subject.features, absent, strict=True))
+    return [f"{words.feature_name(subject, name)} {counts[name]}" for name in subject.nullable]
 
 
 def _calibration(evaluation: Evaluation) -> str:
-    """Return how far the predicted risks are off, beside the others', and on the whole."""
-    others = (
-        f"{_low(CANDIDATES[name])}: {points:.1f}"
+    """Return how far each candidate's predicted risks are off, and the model's on the whole."""
+    titles, condition = evaluation.subject.titles, evaluation.subject.project.words.condition
+    others = [
+        f"{words.lowered(titles[name])}: {points:.1f}"
         for name, points in errors(evaluation).items()
         if name != MODEL
-    )
-    return (
-        f"{calibration_title(evaluation)} ({'; '.join(others)}). On the whole it predicts "
-        f"{evaluation.out_of_fold[MODEL].mean():.1%}, and {evaluation.data.labels.mean():.1%} have "
-        "diabetes."
-    )
-
-
-def _groups(groups: list[Group]) -> str:
-    titles = [evaluate.TITLES[name] for name in _BY_GROUP]
-    lines = [
-        "| | " + " | ".join(["patients", "with diabetes", *titles]) + " |",
-        "|---" * (3 + len(titles)) + "|",
     ]
-    for group in groups:
-        name = f"{style.group_name(group)}{', small' if group.small else ''}"
-        figures = [_cell(group.figures.get(figure)) for figure in _BY_GROUP]
-        lines.append(f"| {' | '.join([name, str(group.rows), str(group.positive), *figures])} |")
-    return "\n".join(lines)
+    compared = f" ({'; '.join(others)})" if others else ""
+    return (
+        f"{calibration_title(evaluation)}{compared}. On the whole it predicts "
+        f"{evaluation.out_of_fold[MODEL].mean():.1%}, and {evaluation.data.labels.mean():.1%} have "
+        f"{condition}."
+    )
+
+
+def _groups(evaluation: Evaluation) -> str:
+    """Return the figures of each group as a Markdown table, nothing if there are no groups."""
+    if not evaluation.groups:
+        return ""
+    named = evaluation.subject.project.words
+    titles = [named.records, named.positive, *(TITLES[name] for name in _BY_GROUP)]
+    return "\n".join(
+        [
+            f"| | {' | '.join(titles)} |",
+            "|---" * (1 + len(titles)) + "|",
+            *(_row(group) for group in evaluation.groups),
+        ]
+    )
+
+
+def _row(group: Group) -> str:
+    name = f"{words.group_name(group)}{', small' if group.small else ''}"
+    figures = [_cell(group.figures.get(figure)) for figure in _BY_GROUP]
+    return f"| {' | '.join([name, str(group.rows), str(group.positive), *figures])} |"
 
 
 def _cell(interval: Interval | None) -> str:

@@ -1,13 +1,10 @@
-"""Write what a run shows as one HTML file, to send to someone: make report.
+"""Write what a run shows as one HTML file, to send to someone.
 
 The file needs no network and no other file. What it shows comes from the run's artifacts for people
 (card, pictures, slider), its parameters and its metrics; the held-out rows stay where they are.
 """
 
-import argparse
 import base64
-import os
-import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,17 +15,13 @@ import mlflow.artifacts
 from markupsafe import Markup
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus
-from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 from mlflow.exceptions import MlflowException
 
+from mlflow_sealed.project import Project
 from mlflow_sealed.tracking import find_run
-from mlflow_sealed.training.register import versions as registry
-from mlflow_sealed.training.register.versions import CHAMPION, PROMOTION
-from mlflow_sealed.training.show import card, pictures
-from mlflow_sealed.training.show import threshold_slider as tradeoff
-from mlflow_sealed.training.show.publish import CARD
+from mlflow_sealed.training.register.versions import CHAMPION, PROMOTION, RegisteredModel
+from mlflow_sealed.training.show import card, pictures, threshold_slider
 from mlflow_sealed.training.show.templates import fill
-from training.project import NAME
 
 REPORT: Final = Path("report.html")
 
@@ -37,27 +30,29 @@ class ReportError(Exception):
     """There is nothing to report; the message says why and what to do."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write a report and return the exit status; a failure is one line on standard error."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mlflow_sealed.training.show.report", description=__doc__
-    )
-    parser.add_argument("run", nargs="?", help="the run's id (the champion's)")
-    parser.add_argument("--output", type=Path, default=REPORT, help="the file (%(default)s)")
-    options = parser.parse_args(arguments)
-    os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    os.environ.setdefault(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.name, "false")
-    try:
-        run = find(options.run)
-        options.output.write_text(report(run), encoding="utf-8")
-    except (ReportError, MlflowException, OSError) as error:
-        print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
-        return 1
-    print(f"{options.output}: run {run.info.run_id}, {options.output.stat().st_size / 1e6:.1f} MB")
-    return 0
+def write(project: Project, run_id: str | None, output: Path) -> str:
+    """Write a run's report to a file, and return a line that says so.
+
+    Parameters
+    ----------
+    run_id
+        The champion's without one.
+
+    Raises
+    ------
+    ReportError
+        If there is no such run, no champion, or nothing to report.
+    mlflow.exceptions.MlflowException
+        If the tracking server fails.
+    OSError
+        If the file cannot be written.
+    """
+    run = find(project, run_id)
+    output.write_text(report(project, run), encoding="utf-8")
+    return f"{output}: run {run.info.run_id}, {output.stat().st_size / 1e6:.1f} MB"
 
 
-def find(run_id: str | None) -> Run:
+def find(project: Project, run_id: str | None) -> Run:
     """Return a finished run, the champion's without an id.
 
     Raises
@@ -67,31 +62,31 @@ def find(run_id: str | None) -> Run:
     mlflow.exceptions.MlflowException
         If the tracking server fails.
     """
-    run = find_run(run_id) if run_id else _champions_run()
+    run = find_run(run_id) if run_id else _champions_run(project.names.model)
     if run is None:
-        raise ReportError(f"there is no run {run_id!r}: make ui lists the runs")
+        raise ReportError(f"there is no run {run_id!r}: mlflow ui lists the runs")
     run_id = run.info.run_id
     if run.info.status != RunStatus.to_string(RunStatus.FINISHED):
         raise ReportError(f"run {run_id} is {run.info.status}: expected one that has finished")
     return run
 
 
-def _champions_run() -> Run:
-    version = registry.champion()
+def _champions_run(name: str) -> Run:
+    version = RegisteredModel(name).champion()
     if version is None:
-        raise ReportError(f"no version of {NAME} is the {CHAMPION}: train one, or name a run")
-    run_id = MlflowClient().get_model_version(NAME, version).run_id
+        raise ReportError(f"no version of {name} is the {CHAMPION}: train one, or name a run")
+    run_id = MlflowClient().get_model_version(name, version).run_id
     run = find_run(run_id)
     if run is None:
         why = f"its run {run_id} is gone" if run_id else "it was registered without a run"
         raise ReportError(
-            f"models:/{NAME}/{version}, the {CHAMPION}, has nothing to report: {why}; name another "
-            "run, as in make report ARGS=RUN_ID"
+            f"models:/{name}/{version}, the {CHAMPION}, has nothing to report: {why}; name another "
+            "run, as in mlflow-sealed model report RUN_ID"
         )
     return run
 
 
-def report(run: Run) -> str:
+def report(project: Project, run: Run) -> str:
     """Return a run's page.
 
     Raises
@@ -99,16 +94,17 @@ def report(run: Run) -> str:
     ReportError
         If the run has no card or no pictures.
     """
+    name = project.names.model
     with tempfile.TemporaryDirectory() as folder:
-        text = _text(run, CARD, folder)
+        text = _text(run, card.FILE, folder)
         values = {
-            "title": f"{NAME}: run {run.info.run_id}",
+            "title": f"{name}: run {run.info.run_id}",
             "run": _run(run),
-            "version": _version(run),
+            "version": _version(run, name),
             "promotion": run.data.tags.get(PROMOTION, ""),
             "card": Markup(card.body(text)),  # noqa: S704 # escaped where it was made
-            "slider": Markup(_slider(_text(run, tradeoff.PAGE, folder))),  # noqa: S704 # likewise
-            "pictures": [_picture(run, name, folder) for name in pictures.PICTURES],
+            "slider": Markup(_slider(_text(run, threshold_slider.PAGE, folder))),  # noqa: S704 # likewise
+            "pictures": [_picture(run, one, folder) for one in pictures.PICTURES],
         }
     return fill("report.html", values)
 
@@ -124,10 +120,10 @@ def _run(run: Run) -> dict[str, Any]:
     }
 
 
-def _version(run: Run) -> str:
+def _version(run: Run, name: str) -> str:
     """Return the registered version that a run has made, or nothing."""
-    found = MlflowClient().search_model_versions(f"name='{NAME}' and run_id='{run.info.run_id}'")
-    return next((f"models:/{NAME}/{one.version}" for one in found), "")
+    found = MlflowClient().search_model_versions(f"name='{name}' and run_id='{run.info.run_id}'")
+    return next((f"models:/{name}/{one.version}" for one in found), "")
 
 
 def _text(run: Run, name: str, folder: str) -> str:
@@ -157,7 +153,3 @@ def _artifact(run: Run, name: str, folder: str) -> Path:
             f"run {run.info.run_id} has no {name}: it was made before trainings logged it"
         ) from error
     return Path(found)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,9 +4,11 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from mlflow_sealed.training.measure import curves
 from mlflow_sealed.training.measure.results import MODEL, Evaluation, Floats
+from mlflow_sealed.training.show.templates import fill
 
 TABLE: Final = "thresholds.json"
 PAGE: Final = "thresholds.html"
@@ -46,12 +48,19 @@ def table(evaluation: Evaluation) -> pd.DataFrame:
         )
 
 
-def slider(evaluation: Evaluation) -> dict[str, object]:
-    """Return what the page needs: counts at each threshold, and no patient's record."""
+def page(evaluation: Evaluation) -> str:
+    """Return the slider over thresholds, as a page that needs nothing else."""
+    values = {"slider": counted(evaluation), "words": evaluation.subject.project.words}
+    body = Markup(fill("slider.html", values))  # noqa: S704 # escaped
+    return fill("page.html", {"title": "Another threshold", "body": body})
+
+
+def counted(evaluation: Evaluation) -> dict[str, object]:
+    """Return what the page needs: counts at each threshold, and no record."""
     labels = evaluation.data.labels
     found, alarms = counts(evaluation, _FINE_STEPS)
     return {
-        "patients": len(labels),
+        "records": len(labels),
         "positive": int(labels.sum()),
         "chosen": evaluation.threshold.value,
         "found": [round(float(one)) for one in found],
@@ -60,7 +69,7 @@ def slider(evaluation: Evaluation) -> dict[str, object]:
 
 
 def counts(evaluation: Evaluation, thresholds: Floats) -> tuple[Floats, Floats]:
-    """Return how many with diabetes, and how many without, are flagged at each threshold."""
+    """Return how many positive records, and how many negative, are flagged at each threshold."""
     labels = evaluation.data.labels
     shares = curves.flagged(evaluation.out_of_fold[MODEL], thresholds)
     return labels @ shares, (1 - labels) @ shares

@@ -1,4 +1,4 @@
-"""Whether predicted risks are right: observed beside predicted, and how often each is predicted."""
+"""Whether predicted risks are right: observed against predicted, and how often each is."""
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -6,13 +6,8 @@ from matplotlib.container import Container
 from matplotlib.figure import Figure
 
 from mlflow_sealed.training.measure import curves
-from mlflow_sealed.training.measure.results import (
-    ARTICLE,
-    CANDIDATES,
-    LOGISTIC_REGRESSION,
-    MODEL,
-    Evaluation,
-)
+from mlflow_sealed.training.measure.results import MODEL, Evaluation
+from mlflow_sealed.training.show import words
 from mlflow_sealed.training.show.pictures import style
 
 
@@ -22,8 +17,8 @@ def calibration(evaluation: Evaluation) -> Figure:
     found = curves.reliability(evaluation, MODEL, weights=weights)
     figure = style.figure(
         _title(100 * found.error),
-        f"{style.measured_on(evaluation)} Each point: a tenth of the predictions, with "
-        f"{curves.LEVEL:.0%} of {curves.RESAMPLES} resamples of the patients.",
+        f"{words.measured_on(evaluation)} Each point: a tenth of the predictions, with "
+        f"{style.resampled(evaluation)}.",
         size=(9.0, 7.2),
     )
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -36,7 +31,8 @@ def errors(evaluation: Evaluation) -> dict[str, float]:
     """Return how far each candidate's predicted risks are off on average, in percentage points."""
     once = curves.resamples(evaluation)[:1]
     return {
-        name: 100 * curves.reliability(evaluation, name, weights=once).error for name in CANDIDATES
+        name: 100 * curves.reliability(evaluation, name, weights=once).error
+        for name in evaluation.subject.titles
     }
 
 
@@ -51,7 +47,7 @@ def _title(error: float) -> str:
 
 def _draw_curves(axes: Axes, evaluation: Evaluation, found: curves.Reliability) -> None:
     right = axes.plot([0, 1], [0, 1], color=style.PALE, linewidth=1, label="As predicted")
-    band = found.observed
+    band, (model, *others) = found.observed, style.lines(evaluation).items()
     handles: list[Artist | Container] = [
         axes.errorbar(
             band.x,
@@ -60,15 +56,14 @@ def _draw_curves(axes: Axes, evaluation: Evaluation, found: curves.Reliability) 
             elinewidth=1.3,
             capsize=3,
             marker="o",
-            **style.LINES[MODEL].drawn(_off(found)),
+            **model[1].drawn(_off(found)),
         )
     ]
     once = curves.resamples(evaluation)[:1]
-    for candidate in (LOGISTIC_REGRESSION, ARTICLE):
+    for candidate, line in others:
         other = curves.reliability(evaluation, candidate, weights=once)
-        line = style.LINES[candidate].drawn(_off(other))
-        handles += axes.plot(other.predicted, other.observed.middle, **line)
-    axes.set_ylabel("observed: with diabetes")
+        handles += axes.plot(other.predicted, other.observed.middle, **line.drawn(_off(other)))
+    axes.set_ylabel(f"observed: {evaluation.subject.project.words.positive}")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     style.percent(axes)
@@ -81,17 +76,18 @@ def _off(found: curves.Reliability) -> str:
 
 
 def _draw_distribution(axes: Axes, evaluation: Evaluation) -> None:
-    """Draw how many patients get which risk, those with diabetes apart."""
+    """Draw how many records get which risk, the positive ones apart."""
     probabilities, labels = evaluation.out_of_fold[MODEL], evaluation.data.labels
+    named = evaluation.subject.project.words
     bins = [edge / 25 for edge in range(26)]
-    kinds = ((0, style.BLUE, "without diabetes"), (1, style.ORANGE, "with diabetes"))
+    kinds = ((0, style.BLUE, named.negative), (1, style.ORANGE, named.positive))
     for label, colour, name in kinds:
         predicted = probabilities[:, labels == label].ravel()
         share = [1 / len(probabilities)] * len(predicted)
         axes.hist(predicted, bins, weights=share, color=colour, alpha=0.65, label=name)
     style.mark_threshold(axes, evaluation.threshold.value)
     axes.set_xlabel("predicted risk")
-    axes.set_ylabel("patients")
+    axes.set_ylabel(named.records)
     style.percent(axes, "x")
     style.plain(axes)
     style.legend(axes, "upper right")

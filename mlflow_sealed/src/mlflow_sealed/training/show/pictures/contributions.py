@@ -1,4 +1,4 @@
-"""Why the model predicts what it does: SHAP values of all patients, and of the first features.
+"""Why the model predicts what it does: SHAP values of all records, and of the first features.
 
 Drawn here and not by the package `shap`: the values are XGBoost's own, and what is left are two
 scatter plots, against numba and LLVM in an environment that every training makes and imports.
@@ -14,16 +14,18 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 
 from mlflow_sealed.training.measure.results import Evaluation, Floats
+from mlflow_sealed.training.show import words
 from mlflow_sealed.training.show.pictures import style
-from mypreprocessing import FEATURES, preprocess
+from mlflow_sealed.training.subject import Subject
 
 _MAP: Final = "cividis"  # made for the colour-blind, and dark to bright in print
-_MISSING: Final = "#CC79A7"  # Okabe and Ito's, and nowhere in the map
+_MISSING: Final = style.PURPLE  # nowhere in the map
 _SWARM_BINS: Final = 120
 _SWARM_HEIGHT: Final = 0.4
 _DEPENDENCE: Final = 4
 _FEW: Final = 3
 _WRONG: Final = 1 / 25
+_PINK: Final = "pink: not measured"
 _NOTE: Final = "SHAP values of the registered model in log-odds, added to the base value."
 
 
@@ -34,62 +36,78 @@ def order(evaluation: Evaluation) -> list[int]:
 
 
 def beeswarm(evaluation: Evaluation) -> Figure:
-    """Draw each patient's contributions, a line a feature, coloured by the feature's value."""
-    columns = order(evaluation)
-    first, *others = [style.feature_name(FEATURES[column]) for column in columns[:_FEW]]
+    """Draw each record's contributions, a line a feature, coloured by the feature's value."""
+    columns, names = order(evaluation), words.feature_names(evaluation.subject)
+    record = evaluation.subject.project.words.record
     figure = style.figure(
-        f"{style.capitalised(first)} moves the predicted risk most, then {' and '.join(others)}",
-        f"{_NOTE} One dot a patient, {len(evaluation.data.labels)} in all.",
+        beeswarm_title(evaluation),
+        f"{_NOTE} One dot per {record}, {len(evaluation.data.labels)} in all.",
     )
     axes = figure.subplots()
     values = _values(evaluation)
     for line, column in enumerate(columns):
         _draw_swarm(axes, line, evaluation.contributions[:, column], values[:, column])
-    names = [style.capitalised(style.feature_name(FEATURES[column])) for column in columns]
-    axes.set_yticks(range(len(columns)), names)
+    axes.set_yticks(range(len(columns)), [words.capitalised(names[one]) for one in columns])
     axes.invert_yaxis()
     axes.axvline(0, color=style.GREY, linewidth=1)
     axes.set_xlabel("lowers the risk   ←   contribution, log-odds   →   raises the risk")
     style.plain(axes)
     axes.tick_params(axis="y", length=0, labelsize=style.TEXT)
-    _draw_scale(figure, axes)
+    _draw_scale(figure, axes, pink=_PINK if evaluation.subject.nullable else "")
     return figure
+
+
+def beeswarm_title(evaluation: Evaluation) -> str:
+    """Return the names of the features that move predictions most."""
+    names = words.feature_names(evaluation.subject)
+    first, *others = [names[column] for column in order(evaluation)[:_FEW]]
+    if not others:
+        return f"Only {first} moves the predicted risk"
+    return f"{words.capitalised(first)} moves the predicted risk most, then {' and '.join(others)}"
 
 
 def dependence(evaluation: Evaluation) -> Figure:
     """Draw the contributions of the first features against their values."""
-    columns = order(evaluation)[:_DEPENDENCE]
+    subject, columns = evaluation.subject, order(evaluation)[:_DEPENDENCE]
+    pink = f"; {_PINK}" if subject.nullable else ""
     figure = style.figure(
         dependence_title(evaluation),
-        f"{_NOTE} One dot a patient; pink: not measured.",
+        f"{_NOTE} One dot per {subject.project.words.record}{pink}.",
         size=(9.0, 7.2),
     )
     values = _values(evaluation)
-    panels = figure.subplots(2, 2, sharey=True).ravel()
-    for axes, column in zip(panels, columns, strict=True):
-        _draw_dependence(axes, column, evaluation.contributions[:, column], values[:, column])
-    for axes in panels[::2]:
+    across = min(2, len(columns))
+    panels = figure.subplots(-(-len(columns) // across), across, sharey=True, squeeze=False).ravel()
+    for axes, column in zip(panels, columns, strict=False):
+        _draw_dependence(axes, evaluation.contributions[:, column], values[:, column])
+        axes.set_xlabel(_with_unit(subject, column))
+    for axes in panels[::across]:
         axes.set_ylabel("contribution, log-odds")
+    for axes in panels[len(columns) :]:
+        axes.remove()
     return figure
 
 
 def dependence_title(evaluation: Evaluation) -> str:
     """Return from which values of the first features on the risk is raised."""
-    values, found = _values(evaluation), []
+    subject, values, found = evaluation.subject, _values(evaluation), []
     for column in order(evaluation)[:_FEW]:
         start = turning_point(values[:, column], evaluation.contributions[:, column])
         if start is not None:
-            name = FEATURES[column]
-            found.append(f"{style.feature_name(name)} from {start:g} {style.unit(name)}".strip())
+            name = subject.features[column]
+            measured_in = words.unit(subject, name)
+            found.append(
+                f"{words.feature_name(subject, name)} from {start:g} {measured_in}".strip()
+            )
     if not found:
         return "The first features raise the risk at no value in particular"
-    return style.capitalised(f"the risk is raised by {', '.join(found)}")
+    return words.capitalised(f"the risk is raised by {', '.join(found)}")
 
 
 def turning_point(values: Floats, contributions: Floats) -> float | None:
     """Return the value from which on a feature raises the risk, to 3 digits.
 
-    That is the one that divides the measured patients into those whose risk the feature lowers and
+    That is the one that divides the measured records into those whose risk the feature lowers and
     those whose risk it raises, with the fewest on the wrong side; None where the feature has no
     such direction: with more than one in twenty-five there.
 
@@ -110,7 +128,7 @@ def turning_point(values: Floats, contributions: Floats) -> float | None:
 
 def _values(evaluation: Evaluation) -> Floats:
     """Return the features' values, NaN where they were not measured, shape (n, features)."""
-    return preprocess(evaluation.data.records).astype(np.float64)
+    return evaluation.subject.preprocess(evaluation.data.records).astype(np.float64)
 
 
 def _draw_swarm(axes: Axes, line: int, contributions: Floats, values: Floats) -> None:
@@ -130,7 +148,7 @@ def _draw_swarm(axes: Axes, line: int, contributions: Floats, values: Floats) ->
 
 
 def _swarm(contributions: Floats) -> Floats:
-    """Return a height for each dot, so that dots of one value lie beside each other."""
+    """Return a height for each dot, so that dots of one value do not cover each other."""
     edges = np.linspace(contributions.min(), contributions.max(), _SWARM_BINS)
     place = np.searchsorted(edges, contributions)
     heights = np.zeros(len(contributions))
@@ -154,17 +172,24 @@ def _colours() -> Colormap:
     return colormaps[_MAP]
 
 
-def _draw_scale(figure: Figure, axes: Axes) -> None:
+def _draw_scale(figure: Figure, axes: Axes, *, pink: str) -> None:
     """Draw what the colours mean."""
     scale = ScalarMappable(Normalize(0, 1), _colours())
     bar = figure.colorbar(scale, ax=axes, aspect=40, pad=0.02)
     bar.set_ticks([0, 1], labels=["low", "high"], fontsize=style.TEXT - 1)
-    bar.set_label("the feature's value (pink: not measured)", fontsize=style.TEXT - 1)
+    explained = f" ({pink})" if pink else ""
+    bar.set_label(f"the feature's value{explained}", fontsize=style.TEXT - 1)
     bar.outline.set_visible(False)
 
 
-def _draw_dependence(axes: Axes, column: int, contributions: Floats, values: Floats) -> None:
-    name = FEATURES[column]
+def _with_unit(subject: Subject, column: int) -> str:
+    """Return the name of a feature with its unit, if it has one."""
+    name = subject.features[column]
+    measured_in = words.unit(subject, name)
+    return f"{words.feature_name(subject, name)}{f', {measured_in}' if measured_in else ''}"
+
+
+def _draw_dependence(axes: Axes, contributions: Floats, values: Floats) -> None:
     missing = np.isnan(values)
     axes.axhline(0, color=style.GREY, linewidth=1)
     axes.scatter(
@@ -181,6 +206,4 @@ def _draw_dependence(axes: Axes, column: int, contributions: Floats, values: Flo
         spread = np.linspace(-0.03, 0.03, int(missing.sum()))
         x = low + (high - low) * (-0.1 + spread)
         axes.scatter(x, contributions[missing], s=13, color=_MISSING, alpha=0.6, linewidths=0)
-    measured_in = f", {style.unit(name)}" if style.unit(name) else ""
-    axes.set_xlabel(f"{style.feature_name(name)}{measured_in}")
     style.plain(axes)

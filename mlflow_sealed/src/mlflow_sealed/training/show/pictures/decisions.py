@@ -1,22 +1,27 @@
 """What comes of acting on the predictions: the confusion matrix and the decision curve."""
 
+import textwrap
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mlflow_sealed.project import Words
 from mlflow_sealed.training.measure import curves
 from mlflow_sealed.training.measure.results import MODEL, Evaluation, Floats
+from mlflow_sealed.training.show import words
 from mlflow_sealed.training.show.pictures import style
 
-_GRID = np.linspace(0.01, 0.9, 90)
+_GRID: Final = np.linspace(0.01, 0.9, 90)
+_LABEL_WIDTH: Final = 12
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """How many patients of each kind are flagged; over several repeats the mean, rounded."""
+    """How many records of each kind are flagged; over several repeats the mean, rounded."""
 
     found: int
     missed: int
@@ -25,7 +30,7 @@ class Confusion:
 
 
 def count(labels: npt.NDArray[np.int64], probabilities: Floats, threshold: float) -> Confusion:
-    """Count the patients at a threshold.
+    """Count the records at a threshold.
 
     Parameters
     ----------
@@ -46,11 +51,11 @@ def count(labels: npt.NDArray[np.int64], probabilities: Floats, threshold: float
 
 
 def confusion_title(evaluation: Evaluation) -> str:
-    """Return whom the model finds and whom it alarms for nothing, at its threshold."""
-    counted = _out_of_fold(evaluation)
+    """Return how many the model finds at its threshold, and how many false alarms it gives."""
+    counted, named = _out_of_fold(evaluation), evaluation.subject.project.words
     return (
-        f"Finds {counted.found} of {counted.found + counted.missed} with diabetes, with "
-        f"{counted.alarms} false alarms among {counted.alarms + counted.cleared} without"
+        f"Finds {counted.found} of {counted.found + counted.missed} {named.positive}, with "
+        f"{counted.alarms} false alarms among {counted.alarms + counted.cleared} {named.negative}"
     )
 
 
@@ -59,15 +64,20 @@ def confusion(evaluation: Evaluation) -> Figure:
     rows, threshold = evaluation.split.held_out, evaluation.threshold.value
     figure = style.figure(
         confusion_title(evaluation),
-        f"{style.measured_on(evaluation)} Counts are the mean over the repeats. Held out: "
+        f"{words.measured_on(evaluation)} Counts are the mean over the repeats. Held out: "
         f"{len(rows)} rows that the registered model has not seen. Threshold {threshold:.3g}.",
         size=(9.0, 5.4),
     )
     left, right = figure.subplots(1, 2)
-    labels = evaluation.data.labels
-    _draw_matrix(left, _out_of_fold(evaluation), f"cross-validated, {len(labels)} patients")
+    labels, named = evaluation.data.labels, evaluation.subject.project.words
     held_out = count(labels[rows], evaluation.held_out[np.newaxis], threshold)
-    _draw_matrix(right, held_out, f"held out, {len(rows)} patients")
+    for axes, how, counted, records in (
+        (left, "cross-validated", _out_of_fold(evaluation), len(labels)),
+        (right, "held out", held_out, len(rows)),
+    ):
+        _draw_matrix(axes, counted, named)
+        title = f"{how}, {records} {named.records}"
+        axes.set_title(title, fontsize=style.TEXT, loc="left", color=style.GREY)
     return figure
 
 
@@ -109,16 +119,16 @@ def decision_title(evaluation: Evaluation) -> str:
 
 
 def decision_curve(evaluation: Evaluation) -> Figure:
-    """Draw the net benefit at each threshold beside treating everyone and no one."""
+    """Draw the net benefit at each threshold, and that of treating everyone or no one."""
+    named = evaluation.subject.project.words
     figure = style.figure(
         decision_title(evaluation),
-        f"{style.measured_on(evaluation)} Net benefit: true alarms less false alarms times the "
-        f"threshold's odds, per 100 patients. Band: {curves.LEVEL:.0%} of {curves.RESAMPLES} "
-        "resamples of the patients.",
+        f"{words.measured_on(evaluation)} Net benefit: true alarms less false alarms times the "
+        f"threshold's odds, per 100 {named.records}. Band: {style.resampled(evaluation)}.",
     )
     axes = figure.subplots()
     weights = curves.resamples(evaluation)
-    for candidate, line in style.LINES.items():
+    for candidate, line in style.lines(evaluation).items():
         band = curves.net_benefit(
             evaluation, candidate, _GRID, weights=weights if candidate == MODEL else weights[:1]
         )
@@ -135,14 +145,14 @@ def decision_curve(evaluation: Evaluation) -> Figure:
     axes.set_ylim(-0.12 * most, 1.1 * most)
     axes.set_xlim(0, _GRID[-1])
     axes.set_xlabel("threshold: the risk from which one would act")
-    axes.set_ylabel("net benefit per 100 patients")
+    axes.set_ylabel(f"net benefit per 100 {named.records}")
     style.percent(axes, "x")
     style.plain(axes)
     style.legend(axes, "upper right")
     return figure
 
 
-def _draw_matrix(axes: Axes, counted: Confusion, title: str) -> None:
+def _draw_matrix(axes: Axes, counted: Confusion, named: Words) -> None:
     cells = np.array([[counted.found, counted.missed], [counted.alarms, counted.cleared]])
     names = (("found", "missed"), ("false alarms", "cleared"))
     shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
@@ -159,9 +169,10 @@ def _draw_matrix(axes: Axes, counted: Confusion, title: str) -> None:
                 color="white" if shares[row, column] > 0.6 else "black",  # noqa: PLR2004 # dark
             )
     axes.set_xticks([0, 1], ["flagged", "not flagged"])
-    axes.set_yticks([0, 1], ["with\ndiabetes", "without\ndiabetes"])
+    axes.set_yticks(
+        [0, 1], [textwrap.fill(name, _LABEL_WIDTH) for name in (named.positive, named.negative)]
+    )
     style.plain(axes)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labelsize=style.TEXT)
-    axes.set_title(title, fontsize=style.TEXT, loc="left", color=style.GREY)

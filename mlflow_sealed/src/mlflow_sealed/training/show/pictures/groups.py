@@ -1,4 +1,4 @@
-"""For whom the model is how good: figures by age and by the number of missing measurements."""
+"""For whom the model is how good: the figures of each group."""
 
 from typing import Final
 
@@ -7,32 +7,32 @@ from matplotlib.figure import Figure
 
 from mlflow_sealed.training.measure import curves
 from mlflow_sealed.training.measure.results import MODEL, Evaluation, Group, Interval
+from mlflow_sealed.training.show import words
 from mlflow_sealed.training.show.pictures import style
 
-KINDS: Final = {"age": "Age", "missing": "Missing measurements"}
-"""The kinds of groups, as they are shown."""
-
+_LEAST_LINES: Final = 2
 _SHOWN: Final = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
 
 
 def groups(evaluation: Evaluation) -> Figure:
-    """Draw the figures of each group with their intervals, those of all patients beside them."""
-    shown = evaluation.groups
+    """Draw the figures of each group with their intervals, and those of all records."""
+    shown, records = evaluation.groups, evaluation.subject.project.words.records
+    kinds = dict.fromkeys(group.kind for group in shown)
     figure = style.figure(
         groups_title(evaluation),
-        f"{style.measured_on(evaluation)} Bars: {curves.LEVEL:.0%} intervals. Dotted: all patients."
-        " Hollow and grey: a small group, too few patients to conclude anything.",
-        size=(9.0, 2.6 + 0.42 * (len(shown) + len(KINDS))),
+        f"{words.measured_on(evaluation)} Bars: {curves.LEVEL:.0%} intervals. Dotted: all "
+        f"{records}. Hollow and grey: a small group, too few {records} to conclude anything.",
+        size=(9.0, 2.6 + 0.42 * max(len(shown) + len(kinds), _LEAST_LINES)),
     )
     panels = figure.subplots(1, len(_SHOWN), sharey=True)
     for axes, (name, title) in zip(panels, _SHOWN.items(), strict=True):
         _draw(axes, evaluation, name, title)
     places = _places(shown)
     panels[0].set_yticks([*places.values()], [_label(group) for group in shown])
-    for kind, title in KINDS.items():
-        top = min((places[index] for index, one in enumerate(shown) if one.kind == kind), default=0)
+    for kind in kinds:
+        top = min(places[index] for index, one in enumerate(shown) if one.kind == kind)
         panels[0].annotate(
-            title,
+            words.capitalised(words.kind_name(evaluation.subject, kind)),
             (0, top - 0.75),
             xycoords=("axes fraction", "data"),
             xytext=(-8, 0),
@@ -60,7 +60,7 @@ def groups_title(evaluation: Evaluation) -> str:
 
 
 def _found(group: Group) -> str:
-    name = style.group_name(group).replace(" ", "\N{NO-BREAK SPACE}")
+    name = words.group_name(group).replace(" ", "\N{NO-BREAK SPACE}")
     return f"{group.figures['auc'].value:.2f} ({name})"
 
 

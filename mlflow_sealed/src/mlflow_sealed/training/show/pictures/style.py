@@ -1,4 +1,4 @@
-"""One style for all pictures: sizes, colours that the colour-blind can tell apart, words."""
+"""One style for all pictures: sizes, and colours that the colour-blind can tell apart."""
 
 import textwrap
 from collections.abc import Sequence
@@ -12,16 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 
-from mlflow_sealed.training.measure.results import (
-    ARTICLE,
-    CANDIDATES,
-    LOGISTIC_REGRESSION,
-    MODEL,
-    Evaluation,
-    Floats,
-    Group,
-)
-from mypreprocessing import Patient
+from mlflow_sealed.training.measure import curves
+from mlflow_sealed.training.measure.results import MODEL, Evaluation, Floats
 
 Corner = Literal["upper left", "upper right", "lower left", "lower right"]
 
@@ -31,6 +23,9 @@ VERMILION: Final = "#D55E00"
 ORANGE: Final = "#E69F00"
 GREY: Final = "#6E6E6E"
 PALE: Final = "#C8C8C8"
+GREEN: Final = "#009E73"
+PURPLE: Final = "#CC79A7"
+_OTHERS: Final = (VERMILION, GREY, GREEN, PURPLE)
 _BAND_ALPHA: Final = 0.2
 
 SIZE: Final = (9.0, 6.2)
@@ -51,7 +46,7 @@ class Line:
     label: str
     color: str
     linewidth: float
-    linestyle: str
+    linestyle: str | tuple[int, tuple[float, ...]]
     zorder: int = 3
 
     def drawn(self, figure: str = "") -> dict[str, Any]:
@@ -59,14 +54,28 @@ class Line:
         return {**asdict(self), "label": f"{self.label}: {figure}" if figure else self.label}
 
 
-LINES: Final = {
-    MODEL: Line(CANDIDATES[MODEL], BLUE, 2.6, "-", zorder=4),
-    LOGISTIC_REGRESSION: Line(CANDIDATES[LOGISTIC_REGRESSION], VERMILION, 1.3, "--"),
-    ARTICLE: Line(CANDIDATES[ARTICLE], GREY, 1.3, "-."),
-}
+def lines(evaluation: Evaluation) -> dict[str, Line]:
+    """Return how each candidate's curve is drawn: the model's first, and thicker."""
+    titles = evaluation.subject.titles
+    others = (name for name in titles if name != MODEL)
+    return {
+        MODEL: Line(titles[MODEL], BLUE, 2.6, "-", zorder=4),
+        **{
+            name: Line(titles[name], _OTHERS[index % len(_OTHERS)], 1.3, dashes(index))
+            for index, name in enumerate(others)
+        },
+    }
 
-_NAMES: Final = {"bmi": "BMI", "diabetes_pedigree": "diabetes pedigree"}
-_UNITLESS: Final = ("1", "count")
+
+def dashes(index: int) -> str | tuple[int, tuple[float, ...]]:
+    """Return the dashes of a candidate: no two of them have the same.
+
+    Examples
+    --------
+    >>> dashes(0), dashes(1), dashes(2)
+    ('--', '-.', (0, (6, 2, 1, 2, 1, 2)))
+    """
+    return ("--", "-.")[index] if index < 2 else (0, (6, 2, *(1, 2) * index))  # noqa: PLR2004
 
 
 def figure(title: str, note: str, *, size: tuple[float, float] = SIZE) -> Figure:
@@ -125,7 +134,7 @@ def legend(axes: Axes, place: Corner, handles: Sequence[Artist | Container] | No
 
 
 def mark_threshold(axes: Axes, threshold: float) -> None:
-    """Draw a line at the threshold, with its value beside it at the top."""
+    """Draw a line at the threshold, with its value at the top."""
     left = threshold > 0.35  # noqa: PLR2004 # keeps the right half free for legends
     axes.axvline(threshold, color=GREY, linewidth=1.2, linestyle=":")
     axes.annotate(
@@ -140,52 +149,7 @@ def mark_threshold(axes: Axes, threshold: float) -> None:
     )
 
 
-def measured_on(evaluation: Evaluation) -> str:
-    """Return how the out-of-fold predictions were made, in a sentence."""
-    options = evaluation.options
-    return (
-        f"{len(evaluation.data.labels)} patients, each predicted by models trained without her "
-        f"({options.repeats} x {options.folds} cross-validation)."
-    )
-
-
-def feature_name(name: str) -> str:
-    """Return a feature's name as a reader has it.
-
-    Examples
-    --------
-    >>> feature_name("blood_pressure"), feature_name("bmi")
-    ('blood pressure', 'BMI')
-    """
-    return _NAMES.get(name, name.replace("_", " "))
-
-
-def group_name(group: Group) -> str:
-    """Return which patients a group has.
-
-    Examples
-    --------
-    >>> group_name(Group("age", "21 to 30", 9, 3, True, {}))
-    'age 21 to 30'
-    >>> group_name(Group("missing", "2 missing", 9, 3, True, {}))
-    '2 missing'
-    """
-    return f"age {group.name}" if group.kind == "age" else group.name
-
-
-def unit(name: str) -> str:
-    """Return a feature's unit, or nothing where it has none.
-
-    Examples
-    --------
-    >>> unit("glucose"), unit("pregnancies")
-    ('mg/dl', '')
-    """
-    extra = Patient.model_fields[name].json_schema_extra
-    found = str(extra["unit"]) if isinstance(extra, dict) else ""
-    return "" if found in _UNITLESS else found
-
-
-def capitalised(text: str) -> str:
-    """Return a text with its first letter a capital, the others as they are."""
-    return text[:1].upper() + text[1:]
+def resampled(evaluation: Evaluation) -> str:
+    """Return what the intervals of curves are, in a phrase."""
+    records = evaluation.subject.project.words.records
+    return f"{curves.LEVEL:.0%} of {curves.RESAMPLES} resamples of the {records}"

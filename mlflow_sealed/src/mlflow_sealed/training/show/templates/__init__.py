@@ -9,16 +9,21 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 _FOLDER: Final = Path(__file__).parent
 
 
-def fill(template: str, values: Mapping[str, Any]) -> str:
+def fill(template: str, values: Mapping[str, Any], folder: Path = _FOLDER) -> str:
     """Return a template with its values, escaped where it is HTML.
+
+    Parameters
+    ----------
+    folder
+        Where the template is, and those that it extends.
 
     Raises
     ------
-    jinja2.UndefinedError
-        If a value is not there.
+    jinja2.TemplateError
+        If a value is not there, or the template is wrong.
     """
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
+        loader=FileSystemLoader(folder),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,

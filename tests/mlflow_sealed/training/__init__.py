@@ -1,0 +1,1 @@
+"""Measuring, registering and showing a trained model."""

@@ -1,0 +1,1 @@
+"""Figures, folds, intervals and comparisons."""
