@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -154,23 +155,20 @@ def _parts(project: Project, values: Mapping[str, Any]) -> dict[str, str]:
     if project.card is None:
         return dict.fromkeys(PARTS, "")
     folder = project.root / project.card.folder
-    files = {path.stem: path.name for path in folder.glob("*.md")}
+    files = {path.stem: path for path in folder.glob("*.md")}
     if not files or not files.keys() <= PARTS.keys():
         raise CardError(
-            f"{folder} has {sorted(files.values())}, expected some of "
+            f"{folder} has {sorted(path.name for path in files.values())}, expected some of "
             f"{[f'{name}.md' for name in PARTS]} and no others"
         )
-    return {name: _part(project, files.get(name), values) for name in PARTS}
+    return {name: _part(files[name], values) if name in files else "" for name in PARTS}
 
 
-def _part(project: Project, file: str | None, values: Mapping[str, Any]) -> str:
-    if project.card is None or file is None:
-        return ""
-    folder = project.root / project.card.folder
+def _part(file: Path, values: Mapping[str, Any]) -> str:
     try:
-        return fill(file, values, folder).strip()
+        return fill(file.name, values, file.parent).strip()
     except (TemplateError, UnicodeDecodeError) as error:
-        raise CardError(f"{folder / file}: {error}") from error
+        raise CardError(f"{file}: {error}") from error
 
 
 def _pair(figures: Mapping[str, Interval]) -> str:

@@ -1,4 +1,4 @@
-"""Whether predicted risks are right: observed against predicted, and how often each is predicted."""
+"""Whether predicted risks are right: observed against predicted, and how often each occurs."""
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
