@@ -41,7 +41,6 @@ def loaded(client_with_champion: mlflow.MlflowClient, bytecode: Path) -> Iterato
     """The store of a champion that was loaded there, as ``mlflow models serve`` does it."""
     folder = stored(client_with_champion)
     shutil.copytree(bytecode, folder / "__pycache__")
-<<<<<<< HEAD
     nested = folder / "code" / "inner" / "__pycache__"  # what code_paths may bring
     nested.mkdir(parents=True)
     (nested / "part.cpython-311.pyc").touch()
@@ -49,13 +48,6 @@ def loaded(client_with_champion: mlflow.MlflowClient, bytecode: Path) -> Iterato
     for each in list((folder / "code").rglob("__pycache__")):
         shutil.rmtree(each)
     nested.parent.rmdir()
-=======
-    nested = folder / "code" / "inner" / "__pycache__"  # as loading leaves it in code_paths
-    nested.mkdir(parents=True)
-    (nested / "part.cpython-311.pyc").touch()
-    yield folder
-    shutil.rmtree(folder / "code" / "inner")
->>>>>>> baf574b453166e92bde750aafad18f6967e2a425
     shutil.rmtree(folder / "__pycache__")
 
 

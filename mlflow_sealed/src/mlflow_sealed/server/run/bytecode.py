@@ -15,6 +15,7 @@ from typing import Final
 from mlflow_sealed.server.run.worker import ENVIRON
 
 MODULES: Final = (
+    *("mlflow_sealed.server.run.__main__", "mlflow_sealed.server.run.health"),
     *("mlflow_sealed.server.asgi.connection", "mlflow_sealed.server.asgi.application"),
     *("uvicorn.loops.uvloop", "uvicorn.lifespan.off", "importlib_metadata._adapters"),
     # What some requests need: Parquet, /docs, one that is refused.
