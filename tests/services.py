@@ -22,7 +22,7 @@ FIXTURES: Final = frozenset({"feed", "own_feed", "engine", "java_home"})
 TRAININGS: Final = frozenset({"one_picture", "champion_database"})
 """Fixtures of tests that train: these get the marker `slow`."""
 
-FOLDERS: Final = ("tests/integration/", "tests/serving/")
+FOLDERS: Final = ("tests/integration/", "tests/mlflow_sealed/server/served/")
 PROGRAMS: Final = frozenset(
     {"chromedriver", "chromium", "docker", "docker-registry", "dockerd", "java", "mmdebstrap"}
     | {"npm", "wrk"}

@@ -27,8 +27,8 @@ from mlflow_sealed import process
 from mypreprocessing import FEATURES
 from tests.conftest import PROJECT, ROOT
 from tests.mlflow_sealed.batch.conftest import MANY, PATIENTS, Registry, contents, locked
+from tests.mlflow_sealed.server.running import serving
 from tests.records import record
-from tests.serving.running import serving
 
 
 class Done(NamedTuple):

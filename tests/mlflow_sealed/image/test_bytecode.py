@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from tests.mlflow_sealed.image.conftest import Built, Container, running
+from tests.mlflow_sealed.server.running import CSV, JSON, PARQUET
 from tests.records import record
-from tests.serving.running import CSV, JSON, PARQUET
 
 PAGES: Final = ("/ping", "/health", "/version", "/metrics", "/openapi.json", "/docs", "/no-such")
 COMPILED: Final = re.compile(r"^# code object from '?(/.*?\.py)'?$", re.MULTILINE)

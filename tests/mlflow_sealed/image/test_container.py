@@ -68,7 +68,7 @@ def test_its_health_check_passes_and_fails_with_the_server(container: Container)
         "python",
         "-S",
         "-m",
-        "mlflow_sealed.server.run.container",
+        "mlflow_sealed.server.run",
         "health",
     )
     docker.ask(*health)

@@ -1,6 +1,5 @@
 """What a worker counts, and the page that sums it up over all workers, for Prometheus."""
 
-import os
 import re
 from collections import Counter as Counted
 from collections.abc import Mapping
@@ -13,17 +12,12 @@ from prometheus_client import (
     Gauge,
     Histogram,
     generate_latest,
-    values,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from mlflow_sealed.server import prometheus_compat
+
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
-
-LAG_S: Final = 0.02
-"""How long after an answer the log, and the other workers' pages, may still lack it, in seconds.
-
-What came within it is written together, which costs less than writing each answer alone.
-"""
 
 BUCKETS_S: Final = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -32,9 +26,7 @@ BUCKETS_S: Final = (
 """The upper bounds of the latency histogram, in seconds."""
 
 
-class Answer(NamedTuple):
-    """What is counted of an answer. The route is one of ours, or ``other``."""
-
+class _Counted(NamedTuple):
     route: str
     status: int
     rows: int
@@ -54,43 +46,30 @@ class Metrics:
     """
 
     def __init__(self, identity: Mapping[str, str]) -> None:
-        # A worker does not count in what it forks: asking for the process id each time costs more
-        # than counting does.
-        process_id = os.getpid()
-        values.ValueClass = values.MultiProcessValue(lambda: process_id)  # type: ignore[no-untyped-call]
-        # Not the global registry: a page is made of what all workers have written down.
+        prometheus_compat.count_in_this_process()
+        # Not the global registry: a page is made from what all workers have written.
         own = CollectorRegistry()
-        requests = Counter(
+        self._requests = Counter(
             "scoring_requests", "Requests answered", ("route", "status"), registry=own
         )
-        seconds = Histogram(
+        self._seconds = Histogram(
             "scoring_request_duration_seconds",
             "Time from a request's head to its answer",
             ("route",),
             buckets=BUCKETS_S,
             registry=own,
         )
-        rows = Counter("scoring_rows", "Rows predicted", registry=own)
-        flying = Gauge(
+        self._rows = Counter("scoring_rows", "Rows predicted", registry=own)
+        self._in_flight_gauge = Gauge(
             "scoring_requests_in_flight",
             "Requests to /invocations that are being received, checked or answered",
             multiprocess_mode="livesum",
             registry=own,
         )
-        labels = {_label(name): value for name, value in identity.items()}
-        info = Gauge(
-            "scoring_model_info",
-            "The model that is served; always 1",
-            tuple(labels),
-            multiprocess_mode="max",
-            registry=own,
-        )
-        info.labels(**labels).set(1)
-        self._requests, self._seconds = requests, seconds
-        self._rows, self._flying = rows, flying
-        self._counted: dict[tuple[str, int], Counter] = {}
-        self._timed: dict[str, Histogram] = {}
-        self._answers: list[Answer] = []
+        _set_model_info(identity, own)
+        self._counters: dict[tuple[str, int], Counter] = {}
+        self._histograms: dict[str, Histogram] = {}
+        self._unwritten: list[_Counted] = []
         self._in_flight = self._in_flight_written = 0
 
     def begin(self) -> None:
@@ -98,32 +77,25 @@ class Metrics:
         self._in_flight += 1
 
     def end(self) -> None:
-        """Count it no more."""
+        """Stop counting it as in flight."""
         self._in_flight -= 1
 
-    def count(self, answer: Answer) -> None:
-        """Count one answer."""
-        self._answers.append(answer)
+    def count(self, route: str, status: int, rows: int, seconds: float) -> None:
+        """Count one response. The route is one of ours, or ``other``."""
+        self._unwritten.append(_Counted(route, status, rows, seconds))
 
     def write(self) -> None:
-        """Write what was counted since the last time to where all workers write it."""
-        answers, self._answers = self._answers, []
-        for (route, status), count in Counted((one.route, one.status) for one in answers).items():
+        """Write what was counted since the last time, so that all workers can read it."""
+        counted, self._unwritten = self._unwritten, []
+        for (route, status), count in Counted((one.route, one.status) for one in counted).items():
             self._counter(route, status).inc(count)
-        for answer in answers:
-            self._timed[answer.route].observe(answer.seconds)
-        if rows := sum(answer.rows for answer in answers):
+        for one in counted:
+            self._histograms[one.route].observe(one.seconds)
+        if rows := sum(one.rows for one in counted):
             self._rows.inc(rows)
         if self._in_flight != self._in_flight_written:
             self._in_flight_written = self._in_flight
-            self._flying.set(self._in_flight)
-
-    def _counter(self, route: str, status: int) -> Counter:
-        counter = self._counted.get((route, status))
-        if counter is None:
-            counter = self._counted[route, status] = self._requests.labels(route, str(status))
-            self._timed.setdefault(route, self._seconds.labels(route))
-        return counter
+            self._in_flight_gauge.set(self._in_flight)
 
     def page(self) -> bytes:
         """Return the page in Prometheus' text format."""
@@ -131,6 +103,25 @@ class Metrics:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+    def _counter(self, route: str, status: int) -> Counter:
+        counter = self._counters.get((route, status))
+        if counter is None:
+            counter = self._counters[route, status] = self._requests.labels(route, str(status))
+            self._histograms.setdefault(route, self._seconds.labels(route))
+        return counter
+
+
+def _set_model_info(identity: Mapping[str, str], registry: CollectorRegistry) -> None:
+    labels = {_label(name): value for name, value in identity.items()}
+    info = Gauge(
+        "scoring_model_info",
+        "The model that is served; always 1",
+        tuple(labels),
+        multiprocess_mode="max",
+        registry=registry,
+    )
+    info.labels(**labels).set(1)
 
 
 def _label(name: str) -> str:

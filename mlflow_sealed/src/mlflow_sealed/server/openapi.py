@@ -1,85 +1,19 @@
-"""The OpenAPI document of a typed model, and the page that shows it without a network."""
+"""The OpenAPI document of a typed model."""
 
-import importlib.resources
 import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 import mlflow
-from mlflow.exceptions import HTTP_STATUS_TO_ERROR_CODE
 from pydantic import TypeAdapter
 
-from mlflow_sealed.server.protocol.fields import JsonSchema
-from mlflow_sealed.server.protocol.rows import CSV, JSON, LISTS, PARAMS, PARQUET, SPLIT, Reader
+from mlflow_sealed.server.mlflow_compat import ERROR_CODES
+from mlflow_sealed.server.protocol.json_body import LISTS, PARAMS, SPLIT
+from mlflow_sealed.server.protocol.media_types import CSV, JSON, PARQUET
+from mlflow_sealed.server.protocol.number_text import JsonSchema
+from mlflow_sealed.server.protocol.reader import Reader
 
 _REF: Final = "#/components/schemas/{model}"
-_ASSETS: Final = "fastapi_offline"
-"""The package that brings Swagger UI's files; no other part of it is used."""
-
-_HTML: Final = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Scoring server</title>
-<link rel="icon" href="docs/favicon.png">
-<link rel="stylesheet" href="docs/swagger-ui.css">
-</head>
-<body>
-<div id="swagger-ui"></div>
-<script src="docs/swagger-ui-bundle.js"></script>
-<script src="docs/start.js"></script>
-</body>
-</html>
-"""
-_START: Final = """SwaggerUIBundle({
-  url: "openapi.json",
-  dom_id: "#swagger-ui",
-  deepLinking: true,
-  defaultModelsExpandDepth: 3,
-  defaultModelExpandDepth: 3,
-  displayRequestDuration: true,
-});
-"""
-
-PAGES: Final[Mapping[str, str]] = {
-    "/docs": "text/html; charset=utf-8",
-    "/docs/start.js": "text/javascript; charset=utf-8",
-    "/docs/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "/docs/swagger-ui.css": "text/css; charset=utf-8",
-    "/docs/favicon.png": "image/png",
-}
-"""The paths of the page and its assets, with their media types."""
-
-CODES: Final[Mapping[int, str]] = {
-    **HTTP_STATUS_TO_ERROR_CODE,
-    405: "BAD_REQUEST",
-    408: "DEADLINE_EXCEEDED",
-    413: "RESOURCE_EXHAUSTED",
-    415: "BAD_REQUEST",
-}
-"""MLflow's names for errors, by HTTP's statuses."""
-
-HEADERS: Final = (
-    (
-        b"content-security-policy",
-        (
-            b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-            b"img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
-        ),
-    ),
-    (b"cache-control", b"no-cache"),
-)
-"""What is sent with them: nothing may come from elsewhere."""
-
-
-def page(path: str) -> tuple[bytes, bytes]:
-    """Return a page of `PAGES` and its media type."""
-    own = {"/docs": _HTML, "/docs/start.js": _START}.get(path)
-    if own is not None:
-        return own.encode(), PAGES[path].encode()
-    asset = importlib.resources.files(_ASSETS).joinpath("static", path.rpartition("/")[2])
-    return asset.read_bytes(), PAGES[path].encode()
 
 
 def document(
@@ -95,12 +29,12 @@ def document(
     Parameters
     ----------
     reader
-        Knows the type of a row and the model's parameters.
+        Has the type of a row and the model's parameters.
     result
         Of the type that ``predict`` returns.
     identity
-        ``model`` is the name of the model, ``version`` the registry's: empty for one that is not
-        from a registry.
+        ``model`` is the name of the model, ``version`` the registry's; empty if it is not from a
+        registry.
     example
         A request's body in JSON.
     authenticated
@@ -134,7 +68,7 @@ def document(
 
 
 def _predict(max_rows: int, content: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Describe what is asked for, without the answers."""
+    """Describe the request, without the responses."""
     return {
         "operationId": "invocations",
         "tags": [_PREDICTIONS["name"]],
@@ -148,7 +82,7 @@ def _predict(max_rows: int, content: dict[str, dict[str, Any]]) -> dict[str, Any
 
 
 def _schemas(reader: Reader, result: TypeAdapter[Any]) -> dict[str, Any]:
-    """Describe what is asked and answered, by the names that refer to it."""
+    """Describe requests and responses, by the names that refer to them."""
     schemas: dict[str, Any] = {}
     rows = _described(reader.rows_schema, "validation", schemas)
     predictions = _described(result.core_schema, "serialization", schemas)
@@ -188,13 +122,13 @@ def _content(
 def _responses(*, authenticated: bool) -> dict[str, Any]:
     errors = [status for status in _ERRORS if authenticated or status != 401]  # noqa: PLR2004 # no API key
     return {
-        "200": _answer("The predictions", "InvocationResponse"),
+        "200": _response("The predictions", "InvocationResponse"),
         **{str(status): _failure(status) for status in errors},
     }
 
 
 def _described(schema: Any, mode: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON schema of a type, and add those that it refers to."""
+    """Return the JSON schema of a type, and add the schemas that it refers to."""
     made: dict[str, Any] = JsonSchema(ref_template=_REF).generate(schema, mode)
     schemas.update(made.pop("$defs", {}))
     return made
@@ -209,7 +143,7 @@ def _request(reader: Reader, rows: Any, params: Any) -> dict[str, Any]:
 
 
 def _split(reader: Reader) -> dict[str, Any]:
-    """Describe a table by columns, in their own order; any other order is accepted, too."""
+    """Describe a table by columns in the model's order; the server accepts any order."""
     names = reader.columns or ()
     values = [{"$ref": f"{_REF.format(model=reader.row_name)}/properties/{name}"} for name in names]
     row = {
@@ -237,7 +171,7 @@ def _object(required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
     }
 
 
-def _answer(description: str, schema: str) -> dict[str, Any]:
+def _response(description: str, schema: str) -> dict[str, Any]:
     return {
         "description": description,
         "content": {JSON: {"schema": {"$ref": _REF.format(model=schema)}}},
@@ -247,9 +181,9 @@ def _answer(description: str, schema: str) -> dict[str, Any]:
 def _failure(status: int) -> dict[str, Any]:
     """Describe an error, with an example of its own."""
     message = _ERRORS[status]
-    described = _answer(message, "InvocationError")
+    described = _response(message, "InvocationError")
     described["content"][JSON]["example"] = {
-        "error_code": CODES.get(status, "INTERNAL_ERROR"),
+        "error_code": ERROR_CODES.get(status, "INTERNAL_ERROR"),
         "message": _EXAMPLES.get(status, message[0].lower() + message[1:]),
         "request_id": "0f8fad5bd9cb469fa16570867728950e",
     }
@@ -294,7 +228,7 @@ def _probes(security: dict[str, Any]) -> dict[str, Any]:
         }
 
     nothing: dict[str, Any] = {JSON: {}}
-    unready = {"503": _answer("About to end", "InvocationError")}
+    unready = {"503": _response("About to end", "InvocationError")}
     denied = {"401": _failure(401)} if security else {}
     return {
         "/ping": probe("ping", "Is the server up?", nothing),
@@ -328,7 +262,7 @@ _ERRORS: Final = {
     503: "Too many requests at once",
     504: "The answer took too long",
 }
-_EXAMPLES: Final = {400: "inputs.3.glucose: must be at most 600; inputs.3.age: is missing"}
+_EXAMPLES: Final = {400: "inputs.3.width: must be at most 600; inputs.3.age: is missing"}
 _PREDICTIONS: Final = {"name": "predictions"}
 _OPERATIONS: Final = {"name": "operations", "description": "For probes, monitoring and the curious"}
 _SECURITY: Final = {

@@ -1,4 +1,4 @@
-"""From the bytes of a request to the bytes of the answer, for a pyfunc with type hints."""
+"""From the bytes of a request to the bytes of the response, for a pyfunc with type hints."""
 
 import inspect
 import time
@@ -6,18 +6,19 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-import mlflow
 from mlflow.pyfunc import PyFuncModel
 from pydantic import TypeAdapter
 
-from mlflow_sealed.server.beside import Outcome
-from mlflow_sealed.server.protocol.refusals import Refusal
-from mlflow_sealed.server.protocol.rows import JSON, Reader
+from mlflow_sealed.server import mlflow_compat
+from mlflow_sealed.server.protocol.errors import RequestError
+from mlflow_sealed.server.protocol.media_types import JSON
+from mlflow_sealed.server.protocol.reader import Reader
+from mlflow_sealed.server.result import ScoringResult
 from mlflow_sealed.server.settings import StartError
 
 
 class Scoring:
-    """From the bytes of a request to the bytes of the answer: the one path for every request.
+    """Reads a request, predicts, and serialises the predictions: the same path for every request.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ class Scoring:
     Attributes
     ----------
     seconds
-        How long the model took for its input example; 0 as long as nobody knows.
+        How long the model took for its input example; 0 before `warm_up`.
 
     Raises
     ------
@@ -38,9 +39,13 @@ class Scoring:
     """
 
     def __init__(self, model: PyFuncModel, *, max_rows: int) -> None:
-        python_model, context = _python_model(model)
-        # MLflow's own wrapper of predict checks every row again, one by one.
-        predict = inspect.unwrap(type(python_model).predict)
+        found = mlflow_compat.python_model(model)
+        if found is None:
+            raise StartError(
+                "this model is no pyfunc of Python code: log one with type hints on predict"
+            )
+        python_model, context = found
+        predict = mlflow_compat.unwrapped_predict(python_model)
         row, result = _types(predict)
         self.reader = Reader(row, model.metadata.get_params_schema(), max_rows=max_rows)
         self.result = TypeAdapter(result)
@@ -51,52 +56,43 @@ class Scoring:
         self._dump = self.result.serializer.to_json
         self.seconds = 0.0
 
-    def answer(self, kind: str, body: bytes) -> Outcome:
-        """Return the answer to a body in one of the formats; whatever fails is an answer too."""
+    def score(self, media_type: str, body: bytes) -> ScoringResult:
+        """Return the result for a body of a media type; an exception becomes an error status."""
         begin = time.perf_counter()
         try:
-            rows, params = self.reader.read(kind, body)
+            rows, params = self.reader.read(media_type, body)
             if self._takes_params:
                 predictions = self._predict(*self._first, rows, params)
             else:
                 predictions = self._predict(*self._first, rows)
             dumped = self._dump(predictions, warnings="error")
-        except Refusal as refusal:
-            return Outcome(refusal.status, 0, str(refusal).encode())
+        except RequestError as error:
+            return ScoringResult(error.status, 0, str(error).encode())
         except Exception as error:  # noqa: BLE001 # its text could show a value
-            return Outcome(500, 0, f"the model failed with {type(error).__name__}".encode())
-        took_s = time.perf_counter() - begin
+            return ScoringResult(500, 0, f"the model failed with {type(error).__name__}".encode())
+        seconds = time.perf_counter() - begin
         kept = (rows, predictions) if isinstance(predictions, list) else (rows,)
-        return Outcome(200, len(rows), b'{"predictions": %b}' % dumped, took_s, kept)
+        return ScoringResult(200, len(rows), b'{"predictions": %b}' % dumped, seconds, kept)
 
     def warm_up(self, example: bytes) -> None:
-        """Answer a request in JSON, and measure how long that takes.
+        """Score a request in JSON, and measure how long that takes.
 
         Raises
         ------
         mlflow_sealed.server.settings.StartError
-            If it gets no answer.
+            If it cannot be scored.
         """
-        for _ in range(2):  # the first also makes what is made once
-            outcome = self.answer(JSON, example)
-            self.seconds = outcome.seconds
-            if outcome.status != 200:  # noqa: PLR2004 # OK
+        for _ in range(2):  # the first also does what is done once
+            result = self.score(JSON, example)
+            self.seconds = result.seconds
+            if result.status != 200:  # noqa: PLR2004 # OK
                 raise StartError(
-                    f"the model does not answer its own input example: {outcome.body.decode()}"
+                    f"the model does not answer its own input example: {result.body.decode()}"
                 )
 
 
-def _python_model(model: PyFuncModel) -> tuple[Any, Any]:
-    try:
-        return model.unwrap_python_model(), model._model_impl.context  # noqa: SLF001 # no other way
-    except (AttributeError, mlflow.MlflowException):
-        raise StartError(
-            "this model is no pyfunc of Python code: log one with type hints on predict"
-        ) from None
-
-
 def _types(predict: Callable[..., Any]) -> tuple[Any, Any]:
-    """Return the type of a row, and the type of what ``predict`` returns."""
+    """Return the type of a row, and the type that ``predict`` returns."""
     hints = typing.get_type_hints(predict)
     result = hints.pop("return", Any)
     names = [

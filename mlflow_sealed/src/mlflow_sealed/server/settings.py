@@ -10,18 +10,20 @@ from typing import Final
 KEY_LENGTH: Final = 16
 """The fewest characters of an API key."""
 
+RETIRED: Final[dict[str, str]] = {}
+"""Variables that earlier versions read, and what to do instead: they only give a warning."""
 
 CGROUP: Final = Path("/sys/fs/cgroup")
-"""Where the kernel says how much processor time this container may use."""
+"""Where the kernel says how much processor time a container may use."""
 
 
 class StartError(Exception):
-    """The container cannot serve; the message is one line that says why."""
+    """The server cannot start; the message is one line that says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What one worker may take on, and who may ask.
+    """The limits of one worker, and who may use it.
 
     Attributes
     ----------
@@ -30,23 +32,23 @@ class Settings:
     max_rows
         SCORING_MAX_ROWS: the most rows in a request; more get a 413.
     max_requests
-        SCORING_MAX_REQUESTS: the most requests that wait or run beside the event loop of a worker;
+        SCORING_MAX_REQUESTS: the most requests that wait for a worker's subprocess or run in it;
         one more gets a 503.
     timeout_s
-        MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT, in seconds, as MLflow's own server has it: a request
-        that is not here by then gets a 408, one that is not answered a 504.
+        MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT, in seconds, as in MLflow's own server: a request that
+        has not arrived by then gets a 408, one without a result a 504.
     inline_ms
-        SCORING_INLINE_MS, in milliseconds: a small request is answered in the event loop while the
-        model takes no longer than this for one; 0 has every request answered beside it.
+        SCORING_INLINE_MS, in milliseconds: a small request is scored in the event loop if the model
+        takes less than this for one; 0 has every request scored in the subprocess.
     busy_poll_us
-        SCORING_BUSY_POLL_US, in microseconds: while requests to a model that is known to be quick
-        follow one another this closely, the event loop does not sleep between them. 0, which is the
-        default where the processor time is rationed (a quota), has it sleep always.
+        SCORING_BUSY_POLL_US, in microseconds: while requests to a quick model follow one another
+        this closely, the event loop does not sleep between them. 0 lets it always sleep; that is
+        the default if the container's processor time has a quota.
     metrics
         SCORING_METRICS: 1 or 0, whether requests are counted for /metrics.
     api_keys
-        SCORING_API_KEYS (with commas between) and the lines of the file SCORING_API_KEYS_FILE: who
-        sends one of them may use /invocations and /metrics. With none, everybody may.
+        SCORING_API_KEYS (separated by commas) and the lines of the file SCORING_API_KEYS_FILE: one
+        of them is needed for /invocations and /metrics. If there are none, none is needed.
     """
 
     max_body_bytes: int = 4 * 2**20
@@ -60,12 +62,12 @@ class Settings:
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ, *, cgroup: Path = CGROUP) -> "Settings":
-        """Return the settings that the environment asks for, the defaults where it says nothing.
+        """Return the settings from the environment, with defaults for what is not set.
 
         Raises
         ------
         mlflow_sealed.server.settings.StartError
-            If a variable has a value that it cannot have; no message shows a key.
+            If a variable has an invalid value; no message shows a key.
         """
 
         def chosen(name: str, default: int, *, least: int = 1, most: int) -> int:
@@ -89,24 +91,33 @@ class Settings:
         )
 
 
+def retired(environ: Mapping[str, str]) -> list[str]:
+    """Return a warning, one line, for each variable of `RETIRED` that is set."""
+    return [
+        f"warning: {name} is not a setting any more: {advice}"
+        for name, advice in RETIRED.items()
+        if name in environ
+    ]
+
+
 def worker_count(environ: Mapping[str, str]) -> int:
-    """Return MLFLOW_MODELS_WORKERS or, where it is not set, the CPUs at hand.
+    """Return MLFLOW_MODELS_WORKERS or, if it is not set, the number of CPUs that may be used.
 
     Raises
     ------
     StartError
-        If the variable is no whole number from 1 to 1024.
+        If the variable is not a whole number from 1 to 1024.
     """
     return number(environ, "MLFLOW_MODELS_WORKERS", most=1024) or cpus()
 
 
 def number(environ: Mapping[str, str], name: str, *, least: int = 1, most: int) -> int | None:
-    """Return the whole number that a variable has, None where it is not set or empty.
+    """Return a variable as a whole number, None if it is not set or empty.
 
     Raises
     ------
     StartError
-        If it is no whole number from `least` to `most`.
+        If it is not a whole number from `least` to `most`.
     """
     text = environ.get(name, "")
     if not text:
@@ -117,14 +128,14 @@ def number(environ: Mapping[str, str], name: str, *, least: int = 1, most: int) 
 
 
 def cpus(cgroup: Path = CGROUP) -> int:
-    """Return how many CPUs this container may use: those of its quota and affinity, at least 1."""
+    """Return how many CPUs this container may use, by its quota and affinity; at least 1."""
     allowed = len(os.sched_getaffinity(0))
     quota = cpu_quota(cgroup)
     return max(1, min(allowed, math.ceil(quota))) if quota else allowed
 
 
 def cpu_quota(cgroup: Path = CGROUP) -> float | None:
-    """Return how many CPUs' time this container is given, None where it is not rationed."""
+    """Return this container's quota of processor time in CPUs, None if it has none."""
     try:
         if (version_2 := cgroup / "cpu.max").exists():
             quota, period = version_2.read_text(encoding="ascii").split()
@@ -137,7 +148,7 @@ def cpu_quota(cgroup: Path = CGROUP) -> float | None:
 
 
 def address(environ: Mapping[str, str]) -> tuple[str, int]:
-    """Return HOST and PORT, where the server listens; everywhere on 8080 where they are not set."""
+    """Return HOST and PORT, where the server listens; by default 8080 on every interface."""
     port = number(environ, "PORT", most=65535) or 8080
     return environ.get("HOST") or "0.0.0.0", port  # noqa: S104 # a container's own network
 
@@ -146,7 +157,8 @@ def _api_keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
     keys: list[str] = []
     if (listed := environ.get("SCORING_API_KEYS")) is not None:
         keys += _checked("SCORING_API_KEYS", listed.split(","))
-    if (path := environ.get("SCORING_API_KEYS_FILE")) is not None:  # empty: nobody meant everybody
+    if (path := environ.get("SCORING_API_KEYS_FILE")) is not None:
+        # An empty value is an error: it must not switch authentication off.
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -159,7 +171,7 @@ def _api_keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
 
 
 def _checked(name: str, keys: list[str]) -> list[str]:
-    """Return the keys without the space around them; a variable that is set has to give one."""
+    """Return the keys without spaces around them; a variable that is set must have one."""
     found = [key.strip() for key in keys if key.strip()]
     if not found:
         raise StartError(f"{name} is set and has no key: give one, or do not set it")

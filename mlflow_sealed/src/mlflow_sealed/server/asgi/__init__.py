@@ -1,1 +1,1 @@
-"""HTTP: connections, requests, pages and the log."""
+"""HTTP: connections, requests, responses, and what is composed around the model."""

@@ -1,1 +1,1 @@
-"""From the bytes of a request to checked rows, and what a client is told that sent others."""
+"""From the bytes of a request to checked rows, and what a client is told about invalid requests."""

@@ -1,7 +1,7 @@
 """The container's entry point, and its health check.
 
-``python -m mlflow_sealed.server.run`` serves the model of the container, with a folder as its
-argument the model there, and with ``health`` it tells by its exit status whether a server answers.
+``python -m mlflow_sealed.server.run`` serves the model of the container, or the one in the folder
+that is its argument. With ``health``, its exit status says whether a server answers.
 """
 
 import os
@@ -14,14 +14,14 @@ from mlflow_sealed.server.run.supervisor import CANNOT_START, Supervisor
 from mlflow_sealed.server.settings import StartError
 
 MODEL: Final = Path("/opt/model")
-"""Where the container has its model."""
+"""The folder of the container's model."""
 
 
 def main(arguments: list[str]) -> int:
-    """Supervise, or check the health of who does, and return the exit status."""
+    """Run the supervisor, or check the health of one that runs, and return the exit status."""
     try:
         if arguments[:1] == ["health"]:
-            from mlflow_sealed.server.run.health import health  # noqa: PLC0415 # HTTP is not small
+            from mlflow_sealed.server.run.health import health  # noqa: PLC0415 # the supervisor needs no HTTP
 
             return health(os.environ)
         return Supervisor(os.environ, Path(arguments[0]) if arguments else MODEL).run()

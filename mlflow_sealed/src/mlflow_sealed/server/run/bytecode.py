@@ -1,8 +1,8 @@
-"""Import all that a server does, so that Python keeps its bytecode: ``python -m`` this, once.
+"""Imports all that a server imports, so that Python writes its bytecode: run it once.
 
-A server writes none: its workers may not (supervisor.py), and in the image nothing can. Without it
-each of them would compile more than a thousand modules when it starts. The arguments name what the
-model imports; what is not installed is passed over.
+A server writes none: its workers must not (see supervisor.py), and in the image they cannot.
+Without bytecode each worker would compile more than a thousand modules when it starts. The
+arguments are the modules that the model imports; those that are not installed are skipped.
 """
 
 import contextlib
@@ -16,17 +16,17 @@ from mlflow_sealed.server.run.worker import ENVIRON
 
 MODULES: Final = (
     *("mlflow_sealed.server.run.__main__", "mlflow_sealed.server.run.health"),
-    *("mlflow_sealed.server.asgi.connection", "mlflow_sealed.server.asgi.application"),
+    *("mlflow_sealed.server.asgi.connection", "mlflow_sealed.server.load"),
     *("uvicorn.loops.uvloop", "uvicorn.lifespan.off", "importlib_metadata._adapters"),
-    # What some requests need: Parquet, /docs, one that is refused.
+    # What some requests need: Parquet, /docs, an invalid one.
     *("fastparquet", "fsspec.implementations.local", "fastapi_offline"),
     *("pandas.core.methods.to_dict", "pydantic._internal._dataclasses"),
 )
-"""What a server imports with all that these import; tests/mlflow_sealed/image/test_bytecode.py finds gaps."""
+"""These import all that a server imports; image/test_bytecode.py finds gaps."""
 
 
 def main(more: Sequence[str]) -> None:
-    """Import it all."""
+    """Import all of it."""
     os.environ.update(ENVIRON)
     for name in (*MODULES, *more):
         with contextlib.suppress(ModuleNotFoundError):

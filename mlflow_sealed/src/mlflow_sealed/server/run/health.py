@@ -1,4 +1,4 @@
-"""The health check of a container: does /ping answer?"""
+"""The health check of a container: a request to /ping."""
 
 import http.client
 from collections.abc import Mapping

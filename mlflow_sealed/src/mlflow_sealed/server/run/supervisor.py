@@ -1,4 +1,4 @@
-"""The supervisor: check the model, keep the workers alive, drain them at the end.
+"""The supervisor: checks the model, keeps the workers alive, and drains them at the end.
 
 It is process 1 of the container, and starts ``worker.py`` on a socket that it holds. It imports
 little, and stays small.
@@ -20,10 +20,11 @@ from types import FrameType
 from typing import IO, Final
 
 from mlflow_sealed.flavor import manifest
-from mlflow_sealed.server.settings import StartError, address, worker_count
+from mlflow_sealed.server import prometheus_compat
+from mlflow_sealed.server.settings import StartError, address, retired, worker_count
 
 CANNOT_START: Final = 3
-"""The exit status where the model, or a setting, is not fit to be served."""
+"""The exit status if the model or a setting is invalid."""
 
 GRACE_S: Final = 25
 """How long a request that was accepted may take after SIGTERM."""
@@ -35,8 +36,15 @@ _DEATHS_WITHIN_S: Final = 60
 class Supervisor:
     """Process 1: holds the listening socket, starts the workers, replaces and drains them.
 
-    A worker that is killed is replaced; one that ends by itself, or workers that are killed again
-    and again, end the container with a status that is not 0: whoever started it sees it then.
+    A worker that is killed is replaced. If one ends by itself, or workers are killed again and
+    again, the supervisor ends with a status that is not 0.
+
+    Parameters
+    ----------
+    environ
+        The settings.
+    model
+        The model's folder.
     """
 
     def __init__(self, environ: Mapping[str, str], model: Path) -> None:
@@ -47,23 +55,26 @@ class Supervisor:
         self._deaths: list[float] = []
         self._ending = False
         self._counts = ""
+        self._warnings = retired(environ)
 
     def run(self) -> int:
-        """Serve until SIGTERM or SIGINT (0), or until it cannot go on (another status)."""
+        """Serve until SIGTERM or SIGINT, and return 0; return another status if it cannot go on."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
+        for warning in self._warnings:
+            print(warning, file=sys.stderr, flush=True)
         manifest.check(self._model)
         listener = _listen(self._host, self._port)
         with _counts() as self._counts:
             try:
                 status = self._serve(listener)
             finally:
-                listener.close()  # before the workers close theirs: nobody waits in a dead queue
+                listener.close()  # before the workers close theirs: no client waits in a dead queue
                 drained = self._drain()
         return status or drained
 
     def _serve(self, listener: socket.socket) -> int:
-        # The first alone: what cannot be served says so once, not once a worker.
+        # The first worker alone: an error is printed once, not by each worker.
         with self._start(listener) as serves:
             while not self._ending and not select.select([serves], [], [], 0.05)[0]:
                 pass
@@ -81,10 +92,10 @@ class Supervisor:
         return self._watch(listener)
 
     def _start(self, listener: socket.socket) -> IO[bytes]:
-        """Start a worker and return a pipe: a byte once it serves, its end if it never does."""
+        """Start a worker; return a pipe that gets a byte once it serves, or else just ends."""
         serves, tell = os.pipe()
         arguments = (str(listener.fileno()), str(tell), str(self._model))
-        # No bytecode: it would be in the model's folder, which has to stay as it was logged.
+        # -B: bytecode in the model's folder would change it, and it must stay as it was logged.
         command = [sys.executable, "-B", "-m", "mlflow_sealed.server.run.worker", *arguments]
         environ = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": self._counts}
         worker = subprocess.Popen(command, env=environ, pass_fds=(listener.fileno(), tell))
@@ -97,7 +108,7 @@ class Supervisor:
             ended = [worker for worker in self._workers.values() if worker.poll() is not None]
             for worker in ended:
                 del self._workers[worker.pid]
-                _forget(self._counts, worker.pid)
+                prometheus_compat.forget_process(self._counts, worker.pid)
                 if status := self._failed(worker.returncode):
                     return status
                 print(f"worker {worker.pid} ended: replaced", file=sys.stderr, flush=True)
@@ -107,7 +118,7 @@ class Supervisor:
         return 0
 
     def _failed(self, status: int) -> int:
-        """Return 0 if a worker with this exit status is to be replaced, else ours."""
+        """Return 0 to replace a worker that ended with this status, else the exit status."""
         if self._ending:
             return 0
         if status > 0:
@@ -139,7 +150,7 @@ class Supervisor:
 
 @contextlib.contextmanager
 def _counts() -> Iterator[str]:
-    """Give a folder where the workers write what they count, and remove it."""
+    """Give a folder for the workers' counts, and remove it."""
     try:
         folder = tempfile.mkdtemp(prefix="scoring-")
     except OSError as error:
@@ -153,14 +164,8 @@ def _counts() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _forget(counts: str, pid: int) -> None:
-    """Remove what a worker that ended has said of the moment; what it has counted stays."""
-    for path in Path(counts).glob(f"gauge_live*_{pid}.db"):
-        path.unlink(missing_ok=True)
-
-
 def _reap_orphans(workers: Mapping[int, object]) -> None:
-    """Collect what was left to process 1 by others, but not the workers."""
+    """Reap the orphans that process 1 inherits, but not the workers."""
     with contextlib.suppress(ChildProcessError):
         found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if found and found.si_pid not in workers:

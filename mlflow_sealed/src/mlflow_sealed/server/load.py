@@ -1,0 +1,117 @@
+"""Puts the server together for the model in a folder."""
+
+import gc
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import mlflow
+import mlflow.pyfunc
+import yaml
+from mlflow.models import Model
+
+from mlflow_sealed.server import openapi
+from mlflow_sealed.server.asgi.access_log import AccessLog
+from mlflow_sealed.server.asgi.application import Application
+from mlflow_sealed.server.asgi.error_responses import ErrorResponses
+from mlflow_sealed.server.asgi.inline_policy import InlinePolicy
+from mlflow_sealed.server.asgi.invocations import Invocations
+from mlflow_sealed.server.asgi.keys import Keys
+from mlflow_sealed.server.asgi.pages import Readiness, pages
+from mlflow_sealed.server.asgi.request import Handler
+from mlflow_sealed.server.asgi.request_metrics import RequestMetrics
+from mlflow_sealed.server.asgi.router import Router
+from mlflow_sealed.server.metrics import Metrics
+from mlflow_sealed.server.offload import ForkServer, Offload
+from mlflow_sealed.server.scoring import Scoring
+from mlflow_sealed.server.settings import Settings
+
+_EXAMPLE: Final = "serving_input_example.json"
+
+
+def load(folder: Path, settings: Settings) -> Application:
+    """Make the application that serves a model.
+
+    Raises
+    ------
+    mlflow_sealed.server.settings.StartError
+        If the model has no type hints, or cannot predict its own input example.
+    """
+    # A warning shows the path of the code that warns. A filter would not do: MLflow sets its own.
+    warnings.showwarning = lambda *_, **__: None
+    model = mlflow.pyfunc.load_model(str(folder))
+    scoring = Scoring(model, max_rows=settings.max_rows)
+    _freeze()
+    fork_server = ForkServer(scoring.score)  # before anything is predicted
+    example = _example(folder)
+    if example:
+        scoring.warm_up(example)
+    offload = Offload(fork_server.spawn, max_requests=settings.max_requests)
+    return _compose(scoring, offload, settings, identity=_identity(folder), example=example)
+
+
+def _freeze() -> None:
+    """Tell the garbage collector that what is loaded stays: it need not visit it again.
+
+    Its memory stays shared with the subprocess then.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _compose(
+    scoring: Scoring,
+    offload: Offload,
+    settings: Settings,
+    *,
+    identity: Mapping[str, str],
+    example: bytes | None,
+) -> Application:
+    """Put the handlers around the model: the log is outermost, the router innermost."""
+    document = openapi.document(
+        scoring.reader,
+        scoring.result,
+        identity=identity,
+        example=example,
+        authenticated=bool(settings.api_keys),
+    )
+    metrics = Metrics(identity) if settings.metrics else None
+    readiness = Readiness()
+    policy = InlinePolicy(settings.inline_ms, scoring.seconds)
+    invocations = Invocations(scoring.score, offload, policy)
+    router = Router(invocations, pages(document, metrics, readiness))
+    handler: Handler = ErrorResponses(Keys(router, settings.api_keys))
+    if metrics:
+        handler = RequestMetrics(handler, metrics)
+    log = AccessLog(handler)
+    return Application(
+        log,
+        router.paths,
+        settings,
+        readiness=readiness,
+        on_close=(log.write, *((metrics.write,) if metrics else ()), offload.close),
+    )
+
+
+def _example(folder: Path) -> bytes | None:
+    path = folder / _EXAMPLE
+    return path.read_bytes() if path.is_file() else None
+
+
+def _identity(folder: Path) -> dict[str, str]:
+    """Return the names and versions that identify a model."""
+    logged = Model.load(str(folder))
+    path = folder / "registered_model_meta"
+    registered = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    identity = {
+        "model": registered.get("model_name") or "model",
+        "version": registered.get("model_version") or "",
+        "run_id": logged.run_id or "",
+        "mlflow": mlflow.__version__,
+        **{
+            name: value for name, value in (logged.metadata or {}).items() if isinstance(value, str)
+        },
+    }
+    return {name: str(value) for name, value in identity.items()}

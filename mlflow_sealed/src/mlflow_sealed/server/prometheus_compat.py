@@ -1,0 +1,28 @@
+"""What the server uses of prometheus-client that is not part of its public interface.
+
+tests/mlflow_sealed/server/test_prometheus_compat.py fails when prometheus-client changes it. The
+supervisor imports this module and stays small: prometheus-client is imported in the worker alone.
+"""
+
+import os
+from pathlib import Path
+
+
+def count_in_this_process() -> None:
+    """Let metrics made from now on belong to this process, without asking for its id each time.
+
+    A worker does not count in what it forks, and asking costs more than counting.
+    """
+    from prometheus_client import values  # noqa: PLC0415 # see above
+
+    process_id = os.getpid()
+    values.ValueClass = values.MultiProcessValue(lambda: process_id)  # type: ignore[no-untyped-call]
+
+
+def forget_process(folder: str, pid: int) -> None:
+    """Remove the live gauges of a process that has ended; its counters stay.
+
+    It does what ``multiprocess.mark_process_dead`` does, without importing it.
+    """
+    for path in Path(folder).glob(f"gauge_live*_{pid}.db"):
+        path.unlink(missing_ok=True)

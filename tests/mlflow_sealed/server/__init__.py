@@ -1,0 +1,1 @@
+"""The scoring server: its parts here, and as running processes in served."""

@@ -1,0 +1,1 @@
+"""HTTP: connections, and the application."""
