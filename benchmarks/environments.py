@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from mlflow_sealed.feed import publish
-
 from benchmarks.project import PROJECT, ROOT
 from mlflow_sealed import process
+from mlflow_sealed.feed import publish
 
 FOLDER: Final = ROOT / ".cache" / "peers"
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlflow_sealed.feed import publish
 
 from mlflow_sealed import process
+from mlflow_sealed.feed import publish
 from tests.conftest import CHAMPION, ROOT, Trained
 from tests.package import VERSION
 

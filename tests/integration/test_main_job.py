@@ -12,12 +12,12 @@ import mlflow
 import mlflow.artifacts
 import pytest
 import requests
-from mlflow_sealed.feed import publish
-from mlflow_sealed.training.measure.evaluate import split
-from mlflow_sealed.training.measure.figures import TITLES
 
 from mlflow_model.model import trained_with
 from mlflow_sealed import process
+from mlflow_sealed.feed import publish
+from mlflow_sealed.training.measure.evaluate import split
+from mlflow_sealed.training.measure.figures import TITLES
 from tests import services
 from tests.conftest import CHAMPION, ROOT, Feed, Server, Trained, clean_environ
 from tests.package import VERSION

@@ -8,9 +8,9 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from mlflow_sealed.batch import distribute
 from packaging.utils import canonicalize_name
 
+from mlflow_sealed.batch import distribute
 from tests.mlflow_sealed.batch.conftest import locked
 
 IMPORT = """

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import mlflow
 import pytest
+
 from mlflow_sealed.batch.model import fetch
 from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.flavor.download import download
 from mlflow_sealed.training.register.versions import RegisteredModel, digest
-
 from tests.conftest import CHAMPION
 
 

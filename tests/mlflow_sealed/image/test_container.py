@@ -14,11 +14,11 @@ from typing import Any, Final, Self
 
 import pytest
 import requests
+
 from mlflow_sealed.flavor import manifest
 from mlflow_sealed.image import check, context, docker
 from mlflow_sealed.server import settings
 from mlflow_sealed.server.run.supervisor import CANNOT_START
-
 from tests.conftest import CHAMPION, PROJECT, ROOT, Server, Trained
 from tests.mlflow_sealed.image.conftest import Built, Container, running, starting, until
 from tests.package import VERSION

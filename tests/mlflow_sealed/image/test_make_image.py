@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from cyclonedx.schema import SchemaVersion
-from mlflow_sealed.image import check, docker
 
+from mlflow_sealed.image import check, docker
 from tests.conftest import ROOT, Trained
 from tests.mlflow_sealed.image.conftest import Built, run
 from tests.package import VERSION
