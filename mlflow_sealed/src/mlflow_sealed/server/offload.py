@@ -142,14 +142,14 @@ class ForkServer:
     def spawn(self) -> tuple[socket.socket, int]:
         """Return a socket to a new subprocess, and its process id."""
         ours, theirs = socket.socketpair()
-        answered = b""
+        found = b""
         with theirs, contextlib.suppress(ConnectionError):
             socket.send_fds(self._socket, [b"+"], [theirs.fileno()])
-            answered = _read(self._socket, _PID.size)
-        if not answered:  # the fork server was killed: this worker ends, and is replaced as a whole
+            found = _read(self._socket, _PID.size)
+        if not found:  # the fork server was killed: this worker ends, and is replaced as a whole
             os.kill(os.getpid(), signal.SIGTERM)
             raise ConnectionResetError
-        (pid,) = _PID.unpack(answered)
+        (pid,) = _PID.unpack(found)
         ours.setblocking(False)  # noqa: FBT003 # the socket's own signature
         return ours, pid
 

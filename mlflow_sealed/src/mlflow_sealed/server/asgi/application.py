@@ -117,7 +117,7 @@ class Application:
 
 
 def run_at_once(coroutine: Coroutine[Any, Any, T]) -> T | None:
-    """Run a coroutine to its end without a task, or stop it where it has to wait.
+    """Run a coroutine to its end without a task, or stop it as soon as it has to wait.
 
     It must not have changed anything by then, nor use what needs a task, such as `asyncio.timeout`.
 

@@ -9,12 +9,12 @@ from pydantic import TypeAdapter
 from pydantic_core import CoreSchema, SchemaValidator, ValidationError
 
 from mlflow_sealed.server import pydantic_compat
-from mlflow_sealed.server.protocol import core_schema, errors, number_text, parquet
+from mlflow_sealed.server.protocol import core_schema, csv_table, errors, number_text, parquet
 from mlflow_sealed.server.protocol.duplicate_keys import DuplicateKeys
 from mlflow_sealed.server.protocol.errors import RequestError
 from mlflow_sealed.server.protocol.json_body import FIELDS, LISTS, PARAMS, SPLIT, body_schema
 from mlflow_sealed.server.protocol.media_types import CSV, JSON, PARQUET
-from mlflow_sealed.server.protocol.tables import TableRules, read_csv, too_many_rows
+from mlflow_sealed.server.protocol.table_rules import TableRules, too_many_rows
 
 _FORMS: Final = frozenset({"csv", "parquet"})  # the first part of a location in a table
 
@@ -127,7 +127,7 @@ class Reader:
         return self._checked(self._rows, rows, SPLIT)
 
     def _csv(self, body: bytes) -> ModelInput:
-        rows = read_csv(body, self._rules)
+        rows = csv_table.read(body, self._rules)
         return self._with_params(self._checked(self._text, rows, "csv"), None)
 
     def _parquet(self, body: bytes) -> ModelInput:
