@@ -92,7 +92,7 @@ def assert_from_feed(python: Path, trained: Trained, feed: Feed) -> None:
     assert Path(where["file"]).is_relative_to(python.parent.parent)
     assert where["version"] == VERSION
     assert where["direct_url"] is None
-    (wheel,) = feed.local.packages.glob("*.whl")
+    (wheel,) = feed.local.packages.glob("mypreprocessing-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         record = archive.read(f"mypreprocessing-{VERSION}.dist-info/RECORD").decode()
     ours = {line for line in record.splitlines() if line.startswith("mypreprocessing/")}

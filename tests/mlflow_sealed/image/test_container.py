@@ -376,6 +376,7 @@ def _refused(*options: str) -> str:
 
 def _model(trained: Trained, folder: Path) -> Path:
     path = trained.download(CHAMPION, folder)
-    shutil.rmtree(path / "__pycache__", ignore_errors=True)  # of whoever loaded it where it lies
+    for bytecode in list(path.rglob("__pycache__")):  # of whoever loaded it where it lies
+        shutil.rmtree(bytecode)
     folder.chmod(0o755)
     return path

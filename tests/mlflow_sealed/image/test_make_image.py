@@ -14,7 +14,7 @@ from tests.conftest import ROOT, Trained
 from tests.mlflow_sealed.image.conftest import Built, run
 from tests.package import VERSION
 
-COMMAND = [sys.executable, "-m", "mlflow_sealed.image", "build"]
+COMMAND = [sys.executable, "-m", "mlflow_sealed.cli", "image", "build"]
 
 
 @pytest.fixture(scope="module")

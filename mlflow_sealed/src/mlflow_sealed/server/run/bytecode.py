@@ -15,7 +15,7 @@ from typing import Final
 from mlflow_sealed.server.run.worker import ENVIRON
 
 MODULES: Final = (
-    *("mlflow_sealed.server.run.__main__", "mlflow_sealed.server.run.health"),
+    *(f"mlflow_sealed.server.run.{name}" for name in ("__main__", "draining", "health")),
     *("mlflow_sealed.server.asgi.connection", "mlflow_sealed.server.load"),
     *("uvicorn.loops.uvloop", "uvicorn.lifespan.off", "importlib_metadata._adapters"),
     # What some requests need: Parquet, /docs, an invalid one.
