@@ -25,7 +25,7 @@ test: .venv/ready ## all tests, with branch coverage; ARGS=tests/training for so
 	python -m pytest -n 3 --no-loadscope-reorder --cov --cov-report= --junit-xml=junit.xml $(ARGS)
 	coverage xml --quiet
 	$(if $(ARGS),,coverage report --include='mypreprocessing/*' --fail-under=100)
-	$(if $(ARGS),,coverage report --fail-under=90)
+	$(if $(ARGS),,@if grep -q ' skipped="0"' junit.xml; then coverage report --fail-under=90; else echo 'tests were skipped: the coverage of all code is not checked' >&2; fi)
 
 check: .venv/ready lint ## lint and the quick tests, which need no server, engine, browser or Spark
 	python -m pytest -n 2 -m 'not services and not slow' $(ARGS)

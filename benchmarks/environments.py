@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from mlflow_sealed.feed import publish
-
 from benchmarks.project import PROJECT, ROOT
 from mlflow_sealed import process
+from mlflow_sealed.feed import publish
 
 FOLDER: Final = ROOT / ".cache" / "peers"
 
@@ -65,12 +64,17 @@ def _make(locks: Sequence[Path], environment: Path) -> None:
     names = ", ".join(str(lock.relative_to(ROOT)) for lock in locks)
     print(f"installing {names} …", file=sys.stderr, flush=True)
     python = str(environment / "bin" / "python")
-    with tempfile.TemporaryDirectory() as wheels:
-        for package in PROJECT.packages.folders:
-            publish.build_wheel(ROOT / package, Path(wheels))
+    with tempfile.TemporaryDirectory() as name:
+        wheels = [_build(ROOT / package, Path(name)) for package in PROJECT.packages.folders]
+        links = [part for each in wheels for part in ("--find-links", str(each.parent))]
         _uv("venv", "--python", sys.executable, str(environment))
-        source = ("--require-hashes", "--find-links", wheels, *map(str, locks))
+        source = ("--require-hashes", *links, *map(str, locks))
         _uv("pip", "sync", "--python", python, "--compile-bytecode", *source)
+
+
+def _build(package: Path, folder: Path) -> Path:
+    """Build the wheel of a package in a folder of its own."""
+    return publish.build_wheel(package, folder / package.name)
 
 
 def _uv(*arguments: str) -> None:

@@ -26,15 +26,15 @@ from pathlib import Path
 from typing import Final
 
 import requests
-from mlflow_sealed.feed import credential
-from mlflow_sealed.feed.access import FAILURES, credential_or_local
-from mlflow_sealed.image import docker, docker_config
-from mlflow_sealed.image.commands import build_command
 
 from benchmarks import machine
 from benchmarks.project import PROJECT, ROOT
 from benchmarks.table import markdown
 from mlflow_sealed import process
+from mlflow_sealed.feed import credential
+from mlflow_sealed.feed.access import FAILURES, credential_or_local
+from mlflow_sealed.image import docker, docker_config
+from mlflow_sealed.image.commands import build_command
 from tests.mlflow_sealed.image import engine, standin
 
 MIB: Final = 1 << 20

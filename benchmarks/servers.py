@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mlflow_sealed.feed import credential
-
 from benchmarks.project import NAME, PROJECT, ROOT
 from mlflow_sealed import process
+from mlflow_sealed.feed import credential
 
 Row = Mapping[str, Any]
 

@@ -31,7 +31,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from mlflow.models import infer_signature
-from mlflow_sealed.training.measure.evaluate import split
 
 from benchmarks import environments, load, machine, picture
 from benchmarks.load import Sample
@@ -41,6 +40,7 @@ from benchmarks.results import CELLS, MANY, ONE, SIXTEEN, Results
 from benchmarks.servers import Place, Row, Server, every
 from mlflow_model import save
 from mlflow_sealed import process
+from mlflow_sealed.training.measure.evaluate import split
 from training.dataset import read
 from training.fit import fit, probabilities
 from training.options import DATA, Options

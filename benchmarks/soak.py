@@ -26,9 +26,9 @@ from typing import Final, NamedTuple
 import fastparquet
 import pandas as pd
 import requests
-from mlflow_sealed.server.protocol.media_types import CSV, JSON, PARQUET
 
 from benchmarks.project import ROOT
+from mlflow_sealed.server.protocol.media_types import CSV, JSON, PARQUET
 from tests.mlflow_sealed.server.running import Running, resident_kib, save_diabetes_model, serving
 from training.dataset import read
 from training.options import DATA

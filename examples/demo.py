@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Final
 
 import requests
-from mlflow_sealed.feed import credential, environments, publish
-from mlflow_sealed.feed.access import FAILURES, credential_or_local
-from mlflow_sealed.feed.packages import publish_packages
-from mlflow_sealed.project import Project, read
 from rich.console import Console
 
 from examples import figures
 from examples.steps import Steps
 from mlflow_sealed import process
+from mlflow_sealed.feed import credential, environments, publish
+from mlflow_sealed.feed.access import FAILURES, credential_or_local
+from mlflow_sealed.feed.packages import publish_packages
+from mlflow_sealed.project import Project, read
 
 ROOT: Final = Path(__file__).parent.parent
 REQUEST: Final = ROOT / "examples" / "request.json"

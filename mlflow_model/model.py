@@ -13,12 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 import xgboost
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
-from mlflow_sealed_pyfunc.booster import Booster
-from mlflow_sealed_pyfunc.package import PackageRecord, check_package, installed_package
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 import mypreprocessing
+from mlflow_sealed_pyfunc.booster import Booster
+from mlflow_sealed_pyfunc.package import PackageRecord, check_package, installed_package
 from mypreprocessing import FEATURES, Patient, preprocess
 
 EXPLAIN: Final = "explain"

@@ -13,11 +13,11 @@ import mlflow
 import mlflow.artifacts
 import pytest
 import requests
+
+from mlflow_sealed import process, project
 from mlflow_sealed.feed import credential, publish
 from mlflow_sealed.feed.local import LocalFeed
 from mlflow_sealed.training.show import pictures
-
-from mlflow_sealed import process, project
 from tests import services
 from tests.mlflow_sealed.image import engine as engines
 from tests.scheduling import pytest_xdist_make_scheduler  # noqa: F401 # a hook

@@ -14,9 +14,9 @@ from pathlib import Path
 from subprocess import Popen
 
 import pytest
-from mlflow_sealed.batch import engine, java, spark_compat
 
 from mlflow_sealed import process
+from mlflow_sealed.batch import engine, java, spark_compat
 from tests import services
 from tests.conftest import ROOT, clean_environ
 

@@ -5,6 +5,10 @@ from typing import Final
 
 import mlflow
 from mlflow.exceptions import MlflowException
+from xgboost import XGBClassifier
+
+from mlflow_model import save
+from mlflow_sealed import process
 from mlflow_sealed.command import be_quiet, parse
 from mlflow_sealed.training import log
 from mlflow_sealed.training.measure.dataset import DataError, Dataset
@@ -16,10 +20,6 @@ from mlflow_sealed.training.register.cleanup import clear_away
 from mlflow_sealed.training.register.decision import decide, register
 from mlflow_sealed.training.register.versions import RegisteredModel, RegistryError
 from mlflow_sealed.training.show import artifacts, card, descriptions, threshold_slider
-from xgboost import XGBClassifier
-
-from mlflow_model import save
-from mlflow_sealed import process
 from training.dataset import read
 from training.fit import contributions, fit, probabilities
 from training.fit_on_spark import SparkFitError, fit_on_spark

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from mlflow_sealed.training.measure.dataset import DataError, Dataset
 from pydantic import ValidationError
 
+from mlflow_sealed.training.measure.dataset import DataError, Dataset
 from training.preprocessing import FEATURES, MEASUREMENTS, Patient
 from training.project import LABEL
 

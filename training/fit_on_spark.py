@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from xgboost import XGBClassifier
+
+from mlflow_model.save import REQUIREMENTS
 from mlflow_sealed.batch import environment, session
 from mlflow_sealed.batch.engine import EngineError
 from mlflow_sealed.batch.java import JavaError
 from mlflow_sealed.feed.credential import CredentialError
-from xgboost import XGBClassifier
-
-from mlflow_model.save import REQUIREMENTS
 from training.fit import parameters
 from training.options import Options
 from training.preprocessing import FEATURES, preprocess

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Final, Literal
 
-from mlflow_sealed.batch.session import LOCAL
-from mlflow_sealed.training.measure.options import DataFile, Evaluating, LeastSensitivity
 from pydantic import Field
 
+from mlflow_sealed.batch.session import LOCAL
+from mlflow_sealed.training.measure.options import DataFile, Evaluating, LeastSensitivity
 from training.project import PROJECT
 
 DATA: Final = PROJECT.data.file

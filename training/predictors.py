@@ -5,14 +5,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from mlflow_sealed.training.measure.results import MODEL, Floats
-from mlflow_sealed.training.subject import Predictor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from xgboost import XGBClassifier
 
+from mlflow_sealed.training.measure.results import MODEL, Floats
+from mlflow_sealed.training.subject import Predictor
 from training.fit import fit, probabilities
 from training.options import Options
 from training.preprocessing import FEATURES, preprocess

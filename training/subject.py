@@ -3,7 +3,6 @@
 from typing import Final
 
 from mlflow_sealed.training.subject import Subject
-
 from training.groups import memberships
 from training.predictors import PREDICTORS, TITLES
 from training.preprocessing import FEATURES, MEASUREMENTS, Patient, preprocess

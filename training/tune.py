@@ -12,6 +12,10 @@ from typing import Any, Final
 import mlflow
 import optuna
 from mlflow.exceptions import MlflowException
+from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
+from pydantic import Field
+
+from mlflow_sealed import process
 from mlflow_sealed.command import be_quiet, parse
 from mlflow_sealed.training import liveness, log
 from mlflow_sealed.training.measure.cross_validation import out_of_fold
@@ -20,10 +24,6 @@ from mlflow_sealed.training.measure.evaluate import split
 from mlflow_sealed.training.measure.figures import figures
 from mlflow_sealed.training.measure.options import DataFile, Measuring
 from mlflow_sealed.training.measure.results import MODEL, Split
-from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
-from pydantic import Field
-
-from mlflow_sealed import process
 from training.dataset import read
 from training.options import DATA, Options
 from training.predictors import PREDICTORS

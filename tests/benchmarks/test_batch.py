@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from mlflow_sealed.process import ProcessError
 
 from benchmarks import batch, batch_peers, memory
 from benchmarks.batch_report import Job, Peer, Results, draw, headline, report, tables, verdicts
@@ -13,6 +12,7 @@ from benchmarks.memory import DRIVER, JVM, WORKER
 from benchmarks.project import NAME
 from examples.generate import Table, write
 from mlflow_model import save
+from mlflow_sealed.process import ProcessError
 from tests.conftest import ROOT
 from training.dataset import read
 from training.fit import fit

@@ -10,13 +10,13 @@ from threading import Thread
 from typing import ClassVar
 
 import pytest
-from mlflow_sealed.process import ProcessError
 
 from benchmarks import load, picture, serving
 from benchmarks.load import Sample
 from benchmarks.report import report, tables
 from benchmarks.results import CELLS, MANY, ONE, SIXTEEN, Results, verdicts
 from benchmarks.servers import DATAFRAME, OURS, UNMETERED, Row, Server, every
+from mlflow_sealed.process import ProcessError
 from tests import services
 
 ROWS: list[Row] = [{"glucose": 121.0, "age": 33}, {"glucose": None, "age": 34}]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from mlflow_sealed.feed.credential import TEMPLATE
 
+from mlflow_sealed.feed.credential import TEMPLATE
 from tests.conftest import ROOT, Feed, Trained, clean_environ, untraced
 from tests.package import VERSION
 

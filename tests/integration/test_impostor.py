@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlflow_sealed.feed import publish
 
 from mlflow_sealed import process
+from mlflow_sealed.feed import publish
 from tests.conftest import CHAMPION, ROOT, Trained
 from tests.package import VERSION
 
@@ -72,7 +72,7 @@ def project(tmp_path: Path) -> Path:
     """The MLflow project with its real environment, and an entry point that does nothing."""
     folder = tmp_path / "project"
     (folder / "training").mkdir(parents=True)
-    for name in ("conda.yaml", "training/requirements.txt"):
+    for name in ("conda.yaml", "project.toml", "training/requirements.txt"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "MLproject").write_text(
         "name: p\nconda_env: conda.yaml\nentry_points: {main: {command: 'true'}}\n"

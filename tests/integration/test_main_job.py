@@ -12,12 +12,12 @@ import mlflow
 import mlflow.artifacts
 import pytest
 import requests
-from mlflow_sealed.feed import publish
-from mlflow_sealed.training.measure.evaluate import split
-from mlflow_sealed.training.measure.figures import TITLES
 
 from mlflow_model.model import trained_with
 from mlflow_sealed import process
+from mlflow_sealed.feed import publish
+from mlflow_sealed.training.measure.evaluate import split
+from mlflow_sealed.training.measure.figures import TITLES
 from tests import services
 from tests.conftest import CHAMPION, ROOT, Feed, Server, Trained, clean_environ
 from tests.package import VERSION
@@ -92,7 +92,7 @@ def assert_from_feed(python: Path, trained: Trained, feed: Feed) -> None:
     assert Path(where["file"]).is_relative_to(python.parent.parent)
     assert where["version"] == VERSION
     assert where["direct_url"] is None
-    (wheel,) = feed.local.packages.glob("*.whl")
+    (wheel,) = feed.local.packages.glob("mypreprocessing-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         record = archive.read(f"mypreprocessing-{VERSION}.dist-info/RECORD").decode()
     ours = {line for line in record.splitlines() if line.startswith("mypreprocessing/")}

@@ -16,12 +16,12 @@ import xgboost
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.pyfunc.model import PythonModelContext
-from mlflow_sealed_pyfunc.booster import Booster, FeatureLayoutError
-from mlflow_sealed_pyfunc.package import PreprocessingMismatchError
 from pydantic import ValidationError
 
 from mlflow_model import model, save
 from mlflow_model.model import DiabetesModel, FeatureMismatchError, Prediction
+from mlflow_sealed_pyfunc.booster import Booster, FeatureLayoutError
+from mlflow_sealed_pyfunc.package import PreprocessingMismatchError
 from mypreprocessing import FEATURES, Patient, preprocess
 from tests.conftest import ROOT
 from tests.package import VERSION

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from mlflow_sealed.feed import publish
 
+from mlflow_sealed.feed import publish
 from tests.conftest import PROJECT, ROOT, TOOLKIT
 
 EXTRAS: Final = {

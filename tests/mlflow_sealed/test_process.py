@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlflow_sealed.process import ProcessError
 
 from mlflow_sealed import process
+from mlflow_sealed.process import ProcessError
 from tests.conftest import ROOT
 
 SERVER = """

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow_sealed.project import ProjectError
 
 from mlflow_sealed import project
+from mlflow_sealed.project import ProjectError
 
 LEAST = """
 [names]

@@ -8,10 +8,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
-from mlflow_sealed.batch import rules
-from mlflow_sealed.batch.rules import rules_of
 from pydantic import BaseModel
 
+from mlflow_sealed.batch import rules
+from mlflow_sealed.batch.rules import rules_of
 from mypreprocessing import FEATURES, Patient, preprocess
 from tests.mlflow_sealed.batch.alike import NUMBERS, TEXTS, assert_alike, columns, plausible
 from tests.records import record

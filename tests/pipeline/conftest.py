@@ -7,8 +7,8 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
-from mlflow_sealed.feed.credential import Index
 
+from mlflow_sealed.feed.credential import Index
 from tests import services
 from tests.pipeline import definition
 from tests.pipeline import world as worlds

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from mlflow_sealed.feed.credential import Index
-
 from tests.pipeline.expressions import PipelineError
 
 _MACRO: Final = re.compile(r"\$\(([\w.]+)\)")

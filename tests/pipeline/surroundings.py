@@ -14,9 +14,9 @@ from typing import Final
 
 import bcrypt
 import requests
-from mlflow_sealed.feed import credential
 
 from mlflow_sealed import process
+from mlflow_sealed.feed import credential
 from tests.conftest import ROOT, untraced
 from tests.pipeline.job import Registry
 

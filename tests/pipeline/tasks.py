@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Final
 
 from mlflow_sealed.feed import credential, publish
-
 from tests.pipeline.expressions import PipelineError
 from tests.pipeline.job import Job, Registry
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mlflow_sealed.feed import credential
 
+from mlflow_sealed.feed import credential
 from tests.conftest import ROOT
 from tests.pipeline.agent import Agent
 from tests.pipeline.conftest import TOKEN, RunSteps

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mlflow_sealed.feed.local import LocalFeed
 
 from mlflow_sealed import process
+from mlflow_sealed.feed.local import LocalFeed
 from tests.conftest import ROOT
 from tests.mlflow_sealed.image.secrets_search import found
 from tests.package import VERSION

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow_sealed.image import check, docker, release
 
+from mlflow_sealed.image import check, docker, release
 from tests.conftest import PROJECT
 from tests.mlflow_sealed.image.secrets_search import found, found_below, layers
 from tests.pipeline import definition, tasks

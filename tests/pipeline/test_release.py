@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from mlflow_sealed.image import docker, release
 from mlflow_sealed.process import ProcessError
-
 from tests.conftest import PROJECT
 from tests.mlflow_sealed.image import standin
 from tests.pipeline.world import World

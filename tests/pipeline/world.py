@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import mlflow
-from mlflow_sealed.feed import credential
-from mlflow_sealed.feed.local import LocalFeed
 
 from mlflow_sealed import process
+from mlflow_sealed.feed import credential
+from mlflow_sealed.feed.local import LocalFeed
 from tests.conftest import ROOT
 from tests.pipeline import definition, surroundings, tasks
 from tests.pipeline.agent import Agent

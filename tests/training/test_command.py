@@ -6,8 +6,8 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
-from mlflow_sealed.command import parse
 
+from mlflow_sealed.command import parse
 from tests.conftest import ROOT
 from training.__main__ import main
 from training.options import Options

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mlflow_sealed.training.measure.dataset import DataError
 
+from mlflow_sealed.training.measure.dataset import DataError
 from mypreprocessing import FEATURES, MEASUREMENTS
 from tests.conftest import ROOT
 from training import dataset

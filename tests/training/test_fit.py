@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from mlflow_sealed.training.measure.dataset import Dataset
 from xgboost import XGBClassifier
 
+from mlflow_sealed.training.measure.dataset import Dataset
 from mypreprocessing import FEATURES, MEASUREMENTS, Patient
 from tests.conftest import ROOT
 from training.dataset import read

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import xgboost
 from mlflow.artifacts import download_artifacts
-from mlflow_sealed.training.measure.evaluate import split
 
+from mlflow_sealed.training.measure.evaluate import split
 from mypreprocessing import FEATURES
 from tests.conftest import ROOT, Feed
 from tests.spark import Cluster

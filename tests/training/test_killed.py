@@ -8,8 +8,8 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from mlflow_sealed.training.register.versions import RegisteredModel
 
+from mlflow_sealed.training.register.versions import RegisteredModel
 from tests.conftest import QUICK, ROOT, clean_environ, untraced
 from tests.trainings import At, Trainings, trainings
 from training import __main__ as command

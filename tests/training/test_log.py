@@ -4,8 +4,8 @@ import sys
 
 import mlflow
 import pytest
-from mlflow_sealed.training import log
 
+from mlflow_sealed.training import log
 from tests.conftest import QUICK
 from training import __main__ as command
 

@@ -10,6 +10,8 @@ import mlflow
 import mlflow.artifacts
 import pytest
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+
+from mlflow_sealed import process
 from mlflow_sealed.batch.model import fetch
 from mlflow_sealed.command import parse
 from mlflow_sealed.image import commands as image
@@ -21,8 +23,6 @@ from mlflow_sealed.training.measure.results import Evaluation
 from mlflow_sealed.training.register.champion import Champion, find_champion
 from mlflow_sealed.training.register.cleanup import clear_versions
 from mlflow_sealed.training.register.versions import PENDING, PROMOTION, RegisteredModel
-
-from mlflow_sealed import process
 from tests.conftest import QUICK
 from training import __main__ as training_command
 from training.__main__ import main

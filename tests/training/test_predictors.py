@@ -1,9 +1,9 @@
 """What the model has to be better than: each sees a missing measurement in its own way."""
 
 import numpy as np
+
 from mlflow_sealed.training.measure.figures import figures
 from mlflow_sealed.training.measure.results import MODEL
-
 from mypreprocessing import MEASUREMENTS
 from tests.measured import data
 from training.options import Options

@@ -10,13 +10,13 @@ import mlflow
 import mlflow.artifacts
 import pandas as pd
 import pytest
+
 from mlflow_sealed.command import parse
 from mlflow_sealed.training.log import OUT_OF_FOLD
 from mlflow_sealed.training.measure.evaluate import evaluate
 from mlflow_sealed.training.measure.results import Evaluation
 from mlflow_sealed.training.register.champion import Champion, find_champion
 from mlflow_sealed.training.register.versions import PROMOTION, RegisteredModel
-
 from tests import conftest
 from tests.conftest import ROOT
 from training import __main__ as training_command

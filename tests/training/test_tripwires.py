@@ -7,9 +7,9 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+
 from mlflow_sealed.training.measure.dataset import DataError, Dataset
 from mlflow_sealed.training.measure.tripwires import TripwireError, check, check_data
-
 from mypreprocessing import FEATURES, MEASUREMENTS
 from tests import measured
 from tests.measured import SUBJECT, measure

@@ -7,9 +7,9 @@ import mlflow
 import numpy as np
 import optuna
 import pytest
+
 from mlflow_sealed.training.measure.dataset import Dataset
 from mlflow_sealed.training.measure.evaluate import split
-
 from tests.conftest import ROOT
 from training import tune
 from training.dataset import read

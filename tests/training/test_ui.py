@@ -13,12 +13,12 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow.entities.model_registry import ModelVersion
-from mlflow_sealed.training.show.pictures import PICTURES
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from mlflow_sealed import process
+from mlflow_sealed.training.show.pictures import PICTURES
 from tests.browser import PATIENCE_S, chromium
 from tests.conftest import ROOT, Trained
 from training import __main__ as training_command

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
 from mlflow_sealed.batch import rules
 from mlflow_sealed.batch.rules import Rule, rules_of
-from pydantic import BaseModel, ValidationError
 
 NUMBERS = st.one_of(
     st.none(),

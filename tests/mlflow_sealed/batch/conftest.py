@@ -11,11 +11,11 @@ import hypothesis  # noqa: F401 # before `score.scorer` freezes objects: it woul
 import mlflow
 import pytest
 from mlflow.models import Model
-from mlflow_sealed.batch import plan, score, storage
-from mlflow_sealed.batch.model import RegisteredModel, fetch
 
 from examples.generate import Table, write
 from mlflow_model import save
+from mlflow_sealed.batch import plan, score, storage
+from mlflow_sealed.batch.model import RegisteredModel, fetch
 from tests.conftest import CHAMPION, PROJECT, ROOT, clean_environ, untraced
 from tests.spark import cluster, env_root, java_home, pyspark  # noqa: F401 # fixtures
 from training.dataset import read

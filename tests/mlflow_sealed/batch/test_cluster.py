@@ -12,12 +12,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+
+import mypreprocessing
 from mlflow_sealed.batch import environment, plan, session, spark_compat
 from mlflow_sealed.batch.commands import main
 from mlflow_sealed.batch.model import RegisteredModel
 from mlflow_sealed.feed import credential
-
-import mypreprocessing
 from tests.conftest import PROJECT, ROOT, Feed
 from tests.mlflow_sealed.batch.conftest import MANY, Registry, contents
 from tests.spark import Cluster

@@ -4,9 +4,9 @@ import re
 
 import pytest
 import yaml
+
 from mlflow_sealed.batch.commands import main, parse
 from mlflow_sealed.batch.options import ScoringOptions
-
 from tests.conftest import PROJECT, ROOT
 
 NEEDED = ("--input", "table", "--output", "scored")

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from mlflow_sealed.batch import engine
 from mlflow_sealed.batch.engine import EngineError
-
 from tests.mlflow_sealed.batch.conftest import Registry
 
 

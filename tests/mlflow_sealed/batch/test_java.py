@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from mlflow_sealed.batch import java
 from mlflow_sealed.batch.java import JavaError
 

@@ -16,14 +16,14 @@ import mlflow
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mlflow_sealed.batch import plan
-from mlflow_sealed.batch.commands import main
-from mlflow_sealed.batch.model import RegisteredModel
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import mypreprocessing
 from mlflow_sealed import process
+from mlflow_sealed.batch import plan
+from mlflow_sealed.batch.commands import main
+from mlflow_sealed.batch.model import RegisteredModel
 from mypreprocessing import FEATURES
 from tests.conftest import PROJECT, ROOT
 from tests.mlflow_sealed.batch.conftest import MANY, PATIENTS, Registry, contents, locked

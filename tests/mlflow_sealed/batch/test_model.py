@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from mlflow_sealed.batch import score
-from mlflow_sealed.batch.model import ModelError, fetch
 from pydantic import BaseModel
 
+from mlflow_sealed.batch import score
+from mlflow_sealed.batch.model import ModelError, fetch
 from tests.conftest import CHAMPION
 
 

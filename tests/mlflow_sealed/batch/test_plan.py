@@ -7,9 +7,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from mlflow_sealed.batch import plan
 from mlflow_sealed.batch.plan import InputError, Plan, Slice
-
 from tests.mlflow_sealed.batch.reading import FEATURES, reading
 
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
-from mlflow_sealed.batch import rules
-from mlflow_sealed.batch.rules import RuleError, rules_of
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
+from mlflow_sealed.batch import rules
+from mlflow_sealed.batch.rules import RuleError, rules_of
 from tests.mlflow_sealed.batch.alike import NUMBERS, TEXTS, assert_alike, columns, plausible
 from tests.mlflow_sealed.batch.reading import FEATURES, Reading, reading
 

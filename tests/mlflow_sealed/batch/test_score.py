@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from mlflow.pyfunc.model import PythonModelContext
+
+from mlflow_model.model import DiabetesModel
 from mlflow_sealed.batch import plan, score, storage
 from mlflow_sealed.batch.model import RegisteredModel
 from mlflow_sealed.batch.plan import InputError, Plan
 from mlflow_sealed.batch.storage import Place
 from mlflow_sealed.batch.tally import Tally
-
-from mlflow_model.model import DiabetesModel
 from mypreprocessing import FEATURES, Patient
 from tests.mlflow_sealed.batch.conftest import planned
 from tests.mlflow_sealed.batch.reading import Reading

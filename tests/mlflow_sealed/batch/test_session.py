@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
-from mlflow_sealed.batch import session
-from mlflow_sealed.batch.session import GIVEN, MasterError
 
 from mlflow_sealed import process
+from mlflow_sealed.batch import session
+from mlflow_sealed.batch.session import GIVEN, MasterError
 from tests.mlflow_sealed.batch.conftest import Registry
 
 

@@ -1,6 +1,7 @@
 """The private parts of pyspark that are used: this fails when they change."""
 
 import pytest
+
 from mlflow_sealed.batch import session, spark_compat
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from mlflow_sealed.batch import storage
 from mlflow_sealed.batch.storage import Place, StorageError, locate
 

@@ -3,6 +3,7 @@
 import contextlib
 
 import pytest
+
 from mlflow_sealed.batch.tally import Tally, TooManyRefusedError, check_share
 
 

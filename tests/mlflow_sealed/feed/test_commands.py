@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from mlflow_sealed import process
 from mlflow_sealed.feed import access, publish
 from mlflow_sealed.feed import commands as command
 from mlflow_sealed.feed.access import credential_or_local
 from mlflow_sealed.feed.packages import publish_packages
-
-from mlflow_sealed import process
 from tests.conftest import PROJECT, ROOT, Feed, clean_environ
 from tests.mlflow_sealed.feed.test_publish import changed
 from tests.package import VERSION

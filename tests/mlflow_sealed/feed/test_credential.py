@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.credential import CredentialError, Index
-
 from tests.conftest import ROOT
 
 URL = "https://me:s3cr%2Ft@feed.example:8443/org/pypi/simple/"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from mlflow_sealed.feed.local import LocalFeed
 
 from mlflow_sealed import process
+from mlflow_sealed.feed.local import LocalFeed
 from tests.conftest import Feed
 
 

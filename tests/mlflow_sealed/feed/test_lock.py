@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 from mlflow.utils.environment import _PythonEnv
+
 from mlflow_sealed.feed import lock, publish
 from mlflow_sealed.feed.lock import LockError
 from mlflow_sealed.project import Project, read
-
 from tests.conftest import PROJECT, ROOT
 from tests.mlflow_sealed.feed.test_publish import change, changed
 from tests.package import VERSION

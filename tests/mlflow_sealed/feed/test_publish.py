@@ -13,12 +13,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+
+from mlflow_sealed import process
 from mlflow_sealed.feed import publish
 from mlflow_sealed.feed.credential import Index
 from mlflow_sealed.feed.local import LocalFeed
 from mlflow_sealed.feed.publish import PublishError, Target
-
-from mlflow_sealed import process
 from tests.conftest import PACKAGE
 from tests.package import VERSION
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import mlflow
 import pytest
+
 from mlflow_sealed.batch.model import fetch
 from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.flavor.download import download
 from mlflow_sealed.training.register.versions import RegisteredModel, digest
-
 from tests.conftest import CHAMPION
 
 
@@ -30,7 +30,10 @@ def bytecode(champion_database: Path, tmp_path_factory: pytest.TempPathFactory) 
     for nested in list((folder / "code").rglob("__pycache__")):
         shutil.rmtree(nested)
     kept = tmp_path_factory.mktemp("bytecode") / "__pycache__"
-    return (folder / "__pycache__").rename(kept)
+    (folder / "__pycache__").rename(kept)
+    for other in list(folder.rglob("__pycache__")):
+        shutil.rmtree(other)
+    return kept
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from mlflow_sealed.flavor import manifest
 from mlflow_sealed.flavor.manifest import MANIFEST, ManifestError
 

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import pytest
 import requests
+
+from mlflow_sealed import process
 from mlflow_sealed.feed import credential, publish
 from mlflow_sealed.feed.local import LocalFeed
 from mlflow_sealed.image import docker, docker_config
-
-from mlflow_sealed import process
 from tests.conftest import PROJECT, ROOT, Feed, Trained, clean_environ, train
 from tests.mlflow_sealed.image.secrets_search import Watch
 from training.options import DATA

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlflow_sealed.image import docker
-
 from mlflow_sealed import process
+from mlflow_sealed.image import docker
 from tests.mlflow_sealed.image import standin
 
 HOW = (

@@ -53,11 +53,13 @@ def compiled(*options: str) -> set[str]:
 
 @pytest.mark.usefixtures("built")
 def test_a_server_compiles_the_model_and_nothing_else() -> None:
-    assert compiled() == {"/opt/model/model.py"}
+    found = compiled()
+    assert "/opt/model/model.py" in found
+    assert [path for path in found if not path.startswith("/opt/model/")] == []
 
 
 def test_control_a_server_without_bytecode_compiles_all_that_it_imports(built: Built) -> None:
     del built
     found = compiled("--env", "PYTHONPYCACHEPREFIX=/nowhere")
     assert len(found) > 1000
-    assert "/opt/serve/mlflow_model/server.py" in found
+    assert any(path.endswith("mlflow_sealed/server/asgi/application.py") for path in found)

@@ -14,11 +14,11 @@ from typing import Any, Final, Self
 
 import pytest
 import requests
+
 from mlflow_sealed.flavor import manifest
 from mlflow_sealed.image import check, context, docker
 from mlflow_sealed.server import settings
 from mlflow_sealed.server.run.supervisor import CANNOT_START
-
 from tests.conftest import CHAMPION, PROJECT, ROOT, Server, Trained
 from tests.mlflow_sealed.image.conftest import Built, Container, running, starting, until
 from tests.package import VERSION
@@ -376,6 +376,7 @@ def _refused(*options: str) -> str:
 
 def _model(trained: Trained, folder: Path) -> Path:
     path = trained.download(CHAMPION, folder)
-    shutil.rmtree(path / "__pycache__", ignore_errors=True)  # of whoever loaded it where it lies
+    for bytecode in list(path.rglob("__pycache__")):  # of whoever loaded it where it lies
+        shutil.rmtree(bytecode)
     folder.chmod(0o755)
     return path

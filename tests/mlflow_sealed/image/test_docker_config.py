@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from mlflow_sealed.image import docker_config
-from mlflow_sealed.image.plugin import NAME
 
 from mlflow_sealed import process
+from mlflow_sealed.image import docker_config
+from mlflow_sealed.image.plugin import NAME
 from tests.conftest import PROJECT, ROOT
 
 LOCK = PROJECT.lock("server")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow_sealed.image import docker
 
+from mlflow_sealed.image import docker
 from tests.conftest import CHAMPION, Trained
 from tests.mlflow_sealed.image import standin
 from tests.mlflow_sealed.image.conftest import Built

@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 from cyclonedx.schema import SchemaVersion
-from mlflow_sealed.image import check, docker
 
+from mlflow_sealed.image import check, docker
 from tests.conftest import ROOT, Trained
 from tests.mlflow_sealed.image.conftest import Built, run
 from tests.package import VERSION
 
-COMMAND = [sys.executable, "-m", "mlflow_sealed.image", "build"]
+COMMAND = [sys.executable, "-m", "mlflow_sealed.cli", "image", "build"]
 
 
 @pytest.fixture(scope="module")
-def made(built: Built, build_environ: dict[str, str], trained: Trained) -> str:
+def made(built: Built, build_environ: dict[str, str]) -> str:
     """What ``make image`` said; the layers of the image are there already."""
     del built
-    done = run(COMMAND, _environ(build_environ), cwd=trained.folder)
+    done = run(COMMAND, _environ(build_environ), cwd=ROOT)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -72,11 +72,9 @@ def test_the_bill_of_materials_is_valid_and_has_what_the_lock_has(
 
 
 @pytest.mark.usefixtures("made", "other_predictions")
-def test_a_difference_removes_the_tag_and_fails(
-    build_environ: dict[str, str], trained: Trained
-) -> None:
+def test_a_difference_removes_the_tag_and_fails(build_environ: dict[str, str]) -> None:
     docker.ask("tag", "diabetes:latest", "kept:latest")
-    done = run(COMMAND, _environ(build_environ), cwd=trained.folder)
+    done = run(COMMAND, _environ(build_environ), cwd=ROOT)
     left = docker.ask("images", "--quiet", "diabetes:latest").strip()
     docker.ask("tag", "kept:latest", "diabetes:latest")  # other tests use it
     assert done.returncode == 1

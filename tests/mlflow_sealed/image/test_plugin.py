@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+
+from mlflow_sealed import process
 from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.local import LocalFeed
 from mlflow_sealed.image import context, docker
-
-from mlflow_sealed import process
 from tests.conftest import Trained
 from tests.mlflow_sealed.image import standin
 from tests.mlflow_sealed.image.conftest import Built, run, until

@@ -15,12 +15,12 @@ from typing import Any
 
 import mlflow.pyfunc
 import requests
-from mlflow_sealed.flavor import manifest as manifests
-from mlflow_sealed.server.asgi.delayed_write import LAG_S
 from prometheus_client.parser import text_string_to_metric_families
 
 from mlflow_model import save
 from mlflow_sealed import process
+from mlflow_sealed.flavor import manifest as manifests
+from mlflow_sealed.server.asgi.delayed_write import LAG_S
 from tests.conftest import ROOT, clean_environ, untraced
 from tests.mlflow_sealed.server.slow_model import Task
 from training.dataset import read

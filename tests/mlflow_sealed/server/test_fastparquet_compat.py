@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fastparquet import ParquetFile
+
 from mlflow_sealed.server import fastparquet_compat
 from mlflow_sealed.server.fastparquet_compat import Chunk
 

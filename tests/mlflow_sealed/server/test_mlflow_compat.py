@@ -4,9 +4,9 @@ import mlflow.pyfunc
 import pytest
 from mlflow.pyfunc import PyFuncModel
 from mlflow.pyfunc.model import PythonModel
+
 from mlflow_sealed.server import mlflow_compat
 from mlflow_sealed.server.mlflow_compat import ERROR_CODES
-
 from tests.mlflow_sealed.server.running import save_slow_model
 from tests.mlflow_sealed.server.slow_model import Task
 

@@ -10,9 +10,9 @@ from typing import ClassVar
 from weakref import WeakSet
 
 import pytest
+
 from mlflow_sealed.server.offload import BusyError, EndedError, ForkServer, Offload
 from mlflow_sealed.server.result import ScoringResult
-
 from tests.mlflow_sealed.server.running import lives, until
 
 

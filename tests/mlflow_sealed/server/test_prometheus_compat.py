@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from mlflow_sealed.server import prometheus_compat
 from prometheus_client import CollectorRegistry, Counter, Gauge, values
 from prometheus_client.multiprocess import mark_process_dead
+
+from mlflow_sealed.server import prometheus_compat
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 from typing import Annotated
 
 import pytest
-from mlflow_sealed.server import pydantic_compat
-from mlflow_sealed.server.protocol import core_schema, number_text
 from pydantic import BaseModel, Field, TypeAdapter
 from pydantic_core import SchemaValidator, ValidationError
+
+from mlflow_sealed.server import pydantic_compat
+from mlflow_sealed.server.protocol import core_schema, number_text
 
 
 class Inner(BaseModel):

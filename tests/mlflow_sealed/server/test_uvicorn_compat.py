@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from mlflow_sealed.server.uvicorn_compat import INVALID, BackPressure, UvicornConnection
 from uvicorn import Config, Server
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from mlflow_sealed.server.uvicorn_compat import INVALID, BackPressure, UvicornConnection
 
 READ: Final[dict[Callable[..., Any], str]] = {
     FlowControl.resume_reading: "a0429d30857e8488",

@@ -2,9 +2,9 @@
 
 import mlflow
 import pytest
+
 from mlflow_sealed.training import commands
 from mlflow_sealed.training.register.versions import CHAMPION, PROMOTION
-
 from tests.mlflow_sealed.training.register.registry import MODEL, NAME, add
 
 

@@ -6,6 +6,7 @@ import subprocess
 
 import mlflow
 import pytest
+
 from mlflow_sealed.training import liveness
 
 

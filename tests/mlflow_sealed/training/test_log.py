@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from mlflow_sealed.training import log
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import mlflow.pyfunc
-import mlflow_sealed_pyfunc
 import yaml
 from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import ColSpec, Schema
 from mlflow.types.schema import Object, Property
 
+import mlflow_sealed_pyfunc
 from mlflow_sealed.flavor import manifest
 
 PYFUNC: Final = Path(mlflow_sealed_pyfunc.__file__).parent

@@ -85,7 +85,9 @@ def ask(*arguments: str, stdin: bytes | None = None) -> bytes:
         command = ("docker", *arguments)
         done = subprocess.run(command, input=stdin, capture_output=True, check=False)
     except FileNotFoundError:
-        raise process.ProcessError("docker is not installed: https://docs.docker.com/engine/install/ says how") from None
+        raise process.ProcessError(
+            "docker is not installed: https://docs.docker.com/engine/install/ says how"
+        ) from None
     if done.returncode:
         lines = done.stderr.decode(errors="replace").split("\n")
         said = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")

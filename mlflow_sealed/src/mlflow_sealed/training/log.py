@@ -23,7 +23,6 @@ from mlflow.models import Model
 from mlflow.models.model import ModelInfo
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE as NOTE  # an experiment's too
-from mlflow_sealed_pyfunc.package import PackageRecord, installed_package
 
 from mlflow_sealed.project import Project
 from mlflow_sealed.training import liveness
@@ -31,6 +30,7 @@ from mlflow_sealed.training.measure.comparison import Comparison
 from mlflow_sealed.training.measure.dataset import Dataset
 from mlflow_sealed.training.measure.options import Measuring
 from mlflow_sealed.training.measure.results import MODEL, Evaluation, Interval, Split
+from mlflow_sealed_pyfunc.package import PackageRecord, installed_package
 
 HELD_OUT: Final = "held_out.json"
 OUT_OF_FOLD: Final = "out_of_fold.json"

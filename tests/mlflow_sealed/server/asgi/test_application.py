@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+
 from mlflow_sealed.server.asgi.application import Application, run_at_once
 from mlflow_sealed.server.asgi.error_responses import ErrorResponses
 from mlflow_sealed.server.asgi.pages import Readiness

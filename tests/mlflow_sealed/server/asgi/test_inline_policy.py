@@ -1,6 +1,7 @@
 """Where a request is scored: in the event loop, or in the subprocess."""
 
 import pytest
+
 from mlflow_sealed.server.asgi.inline_policy import SMALL_BYTES, InlinePolicy
 from mlflow_sealed.server.protocol.media_types import CSV, JSON, PARQUET
 from mlflow_sealed.server.result import ScoringResult

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 import pytest
+
 from mlflow_sealed.server.asgi import polling
 from mlflow_sealed.server.asgi.polling import BusyPoll
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from mlflow_sealed.server.protocol import parquet, parquet_encodings
 from mlflow_sealed.server.protocol.errors import RequestError
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from mlflow_sealed.flavor import manifest as manifests
-from mlflow_sealed.server.run import supervisor
 
 from mlflow_sealed import process
+from mlflow_sealed.flavor import manifest as manifests
+from mlflow_sealed.server.run import supervisor
 from tests.mlflow_sealed.server.running import (
     Running,
     answer,

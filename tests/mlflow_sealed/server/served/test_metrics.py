@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import requests
 import yaml
+
 from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.server.asgi.delayed_write import LAG_S
 from mlflow_sealed.server.metrics import BUCKETS_S
-
 from tests.mlflow_sealed.server.running import (
     Running,
     save_slow_model,

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import mlflow.pyfunc
 import pytest
-from mlflow_sealed.flavor import manifest as manifests
-from mlflow_sealed.server.run import supervisor
 
 from mlflow_sealed import process
+from mlflow_sealed.flavor import manifest as manifests
+from mlflow_sealed.server.run import supervisor
 from tests.conftest import ROOT, clean_environ
 from tests.mlflow_sealed.server.running import CSV, PARQUET, Running, predictions, serving
 

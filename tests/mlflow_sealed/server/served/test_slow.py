@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from mlflow_sealed.server.asgi.inline_policy import SMALL_BYTES
 
+from mlflow_sealed.server.asgi.inline_policy import SMALL_BYTES
 from tests.mlflow_sealed.server.running import Running, lives, save_slow_model, serving, task, until
 
 SECONDS = 2

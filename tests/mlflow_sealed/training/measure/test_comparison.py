@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from scipy import stats
+
 from mlflow_sealed.training.measure.comparison import GROUP_MARGIN, MARGIN, compare
 from mlflow_sealed.training.measure.cross_validation import folds
 from mlflow_sealed.training.measure.dataset import Dataset
 from mlflow_sealed.training.measure.evaluate import split
 from mlflow_sealed.training.measure.options import Evaluating
 from mlflow_sealed.training.measure.results import MODEL, Evaluation, Floats, Threshold
-from scipy import stats
-
 from tests.measured import SUBJECT
 
 OPTIONS = Evaluating(data=Path("none.csv"), folds=5, repeats=3)

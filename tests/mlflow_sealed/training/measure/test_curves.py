@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from mlflow_sealed.training.measure import curves
-from mlflow_sealed.training.measure.results import MODEL, Evaluation
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from mlflow_sealed.training.measure import curves
+from mlflow_sealed.training.measure.results import MODEL, Evaluation
 from tests.measured import measured
 
 

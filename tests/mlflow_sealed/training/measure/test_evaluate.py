@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from mlflow_sealed.training.measure.cross_validation import out_of_fold
 from mlflow_sealed.training.measure.dataset import DataError, Dataset
 from mlflow_sealed.training.measure.evaluate import split, table
 from mlflow_sealed.training.measure.figures import TITLES, figures
 from mlflow_sealed.training.measure.options import Evaluating
 from mlflow_sealed.training.measure.results import MODEL, Evaluation, Interval
-
 from tests import measured
 from tests.measured import SUBJECT, measure
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from mlflow_sealed.training.measure.figures import TITLES, bootstrap, figures, over_repeats
 from sklearn import metrics
+
+from mlflow_sealed.training.measure.figures import TITLES, bootstrap, figures, over_repeats
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 2, 200)

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
 from mlflow_sealed.training.measure.dataset import Dataset
 from mlflow_sealed.training.measure.subgroups import ENOUGH, groups
-
 from tests.measured import SUBJECT
 
 LABELS = np.repeat([1, 0, 1, 0], [ENOUGH, ENOUGH, ENOUGH - 1, 200])

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from mlflow_sealed.project import Words
 from mlflow_sealed.training.measure.figures import figures
 from mlflow_sealed.training.measure.options import Evaluating

@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+
 from mlflow_sealed.project import Bounds, Features
 from mlflow_sealed.training.measure.dataset import DataError, Dataset
 from mlflow_sealed.training.measure.results import MODEL, Evaluation
 from mlflow_sealed.training.measure.tripwires import TripwireError, check, check_data
 from mlflow_sealed.training.subject import Subject
-
 from tests import measured
 
 ROWS = 400

@@ -3,8 +3,8 @@
 from typing import Final
 
 import mlflow
-from mlflow_sealed.training.register.versions import PENDING, PROMOTION, RegisteredModel
 
+from mlflow_sealed.training.register.versions import PENDING, PROMOTION, RegisteredModel
 from tests.conftest import PROJECT
 
 NAME: Final = PROJECT.names.model

@@ -1,9 +1,9 @@
 """What killed trainings left behind: it is finished, or undone."""
 
 import mlflow
+
 from mlflow_sealed.training.register.cleanup import clear_versions
 from mlflow_sealed.training.register.versions import CHALLENGER, CHAMPION, PENDING, PROMOTION
-
 from tests.mlflow_sealed.training.register.registry import MODEL, NAME, add
 
 

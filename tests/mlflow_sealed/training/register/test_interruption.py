@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 from mlflow_sealed.training.register.interruption import deferred
-
 from tests.conftest import ROOT
 
 

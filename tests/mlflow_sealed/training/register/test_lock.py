@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import mlflow
+
 from mlflow_sealed.training.register.lock import locked
 
 

@@ -1,8 +1,8 @@
 """The registered model: its aliases, and the history of its champions."""
 
 import mlflow
-from mlflow_sealed.training.register.versions import CHAMPION
 
+from mlflow_sealed.training.register.versions import CHAMPION
 from tests.mlflow_sealed.training.register.registry import MODEL, NAME, add
 
 

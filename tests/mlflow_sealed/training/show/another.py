@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import BaseModel, Field
+
 from mlflow_sealed.project import Project
 from mlflow_sealed.training.measure.figures import bootstrap, over_repeats
 from mlflow_sealed.training.measure.results import MODEL, Evaluation, Group, Threshold
 from mlflow_sealed.training.show.card import Provenance
 from mlflow_sealed.training.subject import Subject
-from pydantic import BaseModel, Field
-
 from tests.measured import measured
 
 NAMES = ("monthly_price", "visits", "months", "late_payments", "complaints")

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+
 from mlflow_sealed.training import show
 from mlflow_sealed.training.show import artifacts, pictures
-
 from tests.mlflow_sealed.training.show.another import PROVENANCE, another
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mlflow.entities import Run, RunData, RunInfo, RunTag
+
 from mlflow_sealed.feed import lock
 from mlflow_sealed.training.measure.results import (
     MODEL,
@@ -23,7 +24,6 @@ from mlflow_sealed.training.show import card, templates
 from mlflow_sealed.training.show.card import CardError, Provenance
 from mlflow_sealed.training.show.pictures.calibration import errors
 from mlflow_sealed.training.show.pictures.decisions import confusion_title, decision_title
-
 from tests.conftest import PROJECT, ROOT
 from tests.measured import measured
 from tests.mlflow_sealed.training.show.another import PROVENANCE, another, project

@@ -3,9 +3,9 @@
 import re
 
 import pytest
+
 from mlflow_sealed.training.show import card, descriptions
 from mlflow_sealed.training.show.descriptions import MOST_CHARACTERS
-
 from tests.measured import measured
 from tests.mlflow_sealed.training.show.another import PROVENANCE, another, project
 from tests.mlflow_sealed.training.show.test_card import whole_card

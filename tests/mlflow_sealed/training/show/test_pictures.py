@@ -12,13 +12,13 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from sklearn.metrics import confusion_matrix, roc_auc_score
+
 from mlflow_sealed.training.measure.results import MODEL, Evaluation, Interval
 from mlflow_sealed.training.show import words
 from mlflow_sealed.training.show.pictures import PICTURES, style
 from mlflow_sealed.training.show.pictures.contributions import order, turning_point
 from mlflow_sealed.training.show.pictures.decisions import useful_range
-from sklearn.metrics import confusion_matrix, roc_auc_score
-
 from tests.measured import measured
 from tests.mlflow_sealed.training.show.another import another
 

@@ -13,12 +13,12 @@ import mlflow
 import mlflow.artifacts
 import pytest
 from mlflow import MlflowClient
+
 from mlflow_sealed.project import FILE
 from mlflow_sealed.training import commands, log
 from mlflow_sealed.training.register import versions as registry
 from mlflow_sealed.training.show import artifacts, card, descriptions, pictures, report
 from mlflow_sealed.training.show import threshold_slider as slider
-
 from tests.conftest import PROJECT, ROOT
 from tests.measured import OPTIONS, measured
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+
 from mlflow_sealed.training.measure.results import MODEL
 from mlflow_sealed.training.show import threshold_slider
-
 from tests.measured import measured
 from tests.mlflow_sealed.training.show.another import another
 

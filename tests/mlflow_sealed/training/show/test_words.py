@@ -1,8 +1,8 @@
 """What a reader calls things: the project's words, or the names with spaces."""
 
 import pytest
-from mlflow_sealed.training.show import words
 
+from mlflow_sealed.training.show import words
 from tests.measured import measured
 from tests.mlflow_sealed.training.show.another import another
 

@@ -37,7 +37,7 @@ def out_of_fold(
     options
         Those of the predictors too.
     jobs
-        How many folds at a time, each in a thread: XGBoost's own work runs beside Python's. -1 is
+        How many folds at a time, each in a thread: XGBoost works without Python's lock. -1 is
         one a processor. The result is the same whatever it is.
 
     Returns

@@ -116,7 +116,7 @@ def net_benefit(
 def reliability(
     evaluation: Evaluation, candidate: str, *, weights: Floats, bins: int = 10
 ) -> Reliability:
-    """Return observed beside predicted risk in groups of like predictions, of about one size."""
+    """Return observed and predicted risk in groups of like predictions, of about one size."""
     probabilities = evaluation.out_of_fold[candidate]
     edges = np.unique(np.quantile(probabilities, np.linspace(0, 1, bins + 1)[1:-1]))
     group = np.searchsorted(edges, probabilities, side="right")
