@@ -118,8 +118,8 @@ class DiabetesModel(PythonModel):
         check_package(training["package"], trained_with())
         self._name = context.model_config["name"]
         self._threshold = training["threshold"]
-        # A small request on several threads costs more than it saves, and a large one is answered
-        # in a fork (beside.py) where threads of the process before it would be waited for in vain.
+        # One thread: for a small request more cost more than they save, and a large one is scored
+        # in a fork. Threads do not survive a fork, so XGBoost would deadlock.
         booster = xgboost.Booster({"nthread": 1}, model_file=context.artifacts["booster"])
         if booster.feature_names != list(FEATURES):
             raise FeatureMismatchError(
@@ -127,7 +127,7 @@ class DiabetesModel(PythonModel):
                 f"expected {list(FEATURES)}: train again"
             )
         self._booster = Booster(booster)
-        # Two, for the order shows. Nothing is predicted before beside.py has forked.
+        # Two rows, which show the memory order. Nothing is predicted before the server has forked.
         example = Patient.model_construct(None, **dict.fromkeys(FEATURES, 1))
         self._booster.address(preprocess([example, example]))
 
