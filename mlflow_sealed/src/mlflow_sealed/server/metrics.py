@@ -73,7 +73,7 @@ class Metrics:
         self._in_flight = self._in_flight_written = 0
 
     def begin(self) -> None:
-        """Count a request to /invocations as in flight."""
+        """Count a request for predictions as in flight."""
         self._in_flight += 1
 
     def end(self) -> None:

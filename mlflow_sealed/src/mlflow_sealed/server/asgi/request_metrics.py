@@ -24,17 +24,15 @@ class RequestMetrics:
 
     async def respond(self, request: Request) -> Response:
         """Respond to a request, and count it."""
-        response = await self._respond(request)
+        is_prediction = request.route == INVOCATIONS and request.method == "POST"
+        if is_prediction:
+            self._metrics.begin()
+            self._delayed.schedule()
+        try:
+            response = await self._handler.respond(request)
+        finally:
+            if is_prediction:
+                self._metrics.end()
         self._metrics.count(request.route, response.status, response.rows, request.seconds())
         self._delayed.schedule()
         return response
-
-    async def _respond(self, request: Request) -> Response:
-        if request.route != INVOCATIONS or request.method != "POST":
-            return await self._handler.respond(request)
-        self._metrics.begin()
-        self._delayed.schedule()
-        try:
-            return await self._handler.respond(request)
-        finally:
-            self._metrics.end()

@@ -39,7 +39,8 @@ class Response(NamedTuple):
 
     def with_headers(self, more: Headers) -> "Response":
         """Return the response with more headers."""
-        return self._replace(headers=(*more, *self.headers))
+        status, body, content_type, headers, rows = self  # _replace takes several times as long
+        return Response(status, body, content_type, (*more, *headers), rows)
 
     def all_headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers, including those of the body."""
