@@ -27,7 +27,7 @@ class Target:
     index: Index
 
 
-def target_from_credential(feed: Index) -> Target:
+def from_index(feed: Index) -> Target:
     """Return where the index of a feed takes uploads.
 
     Azure Artifacts has ``…/pypi/upload/`` beside ``…/pypi/simple/``; other servers, pypiserver
@@ -37,7 +37,7 @@ def target_from_credential(feed: Index) -> Target:
     return Target(f"{base}upload/" if base.endswith("/pypi/") else base, feed)
 
 
-def target_from_pypirc(path: Path, repository: str | None = None) -> Target:
+def from_pypirc(path: Path, repository: str | None = None) -> Target:
     """Return the repository that a .pypirc names, as TwineAuthenticate@1 writes it.
 
     Parameters
@@ -70,8 +70,8 @@ def find(
 ) -> Target:
     """Return where to publish: the .pypirc of ``PYPIRC_PATH``, else the feed we install from."""
     if path := environ.get("PYPIRC_PATH"):
-        return target_from_pypirc(Path(path), repository)
-    return target_from_credential(found.feed)
+        return from_pypirc(Path(path), repository)
+    return from_index(found.feed)
 
 
 def _target(section: dict[str, str], path: Path) -> Target:
