@@ -18,7 +18,7 @@ from rich.console import Console
 from examples import figures
 from examples.steps import Steps
 from mlflow_sealed import process
-from mlflow_sealed.feed import credential, environments, publish
+from mlflow_sealed.feed import credential, environments, upload_address
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
 from mlflow_sealed.feed.packages import publish_packages
 from mlflow_sealed.project import Project, read
@@ -77,7 +77,7 @@ def _main_job(
     environ.setdefault("MLFLOW_TRACKING_URI", ours.tracking.default)
     hint = f"see its output above, all of it in {_shown(log)}" if log else "see its output above"
     with steps.step("publish the private packages to the feed"):
-        target = publish.find_target(os.environ, found)
+        target = upload_address.find(os.environ, found)
         steps.say("\n".join(publish_packages(ours, target)))
     with steps.step("train, measure and register the model (mlflow run)"):
         run = ("mlflow", "run", ".", *UV, "--experiment-name", ours.names.experiment, *options)

@@ -21,6 +21,8 @@ from mlflow_sealed_pyfunc.booster import Booster
 from mlflow_sealed_pyfunc.package import PackageRecord, check_package, installed_package
 from mypreprocessing import FEATURES, Patient, preprocess
 
+__all__ = ["EXPLAIN", "DiabetesModel", "Patient", "Prediction", "TrainingRecord", "trained_with"]
+
 EXPLAIN: Final = "explain"
 """The parameter that asks for a `Prediction` with its reasons: true or false, the default."""
 

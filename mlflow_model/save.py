@@ -10,10 +10,9 @@ from mlflow.models import Model
 from mlflow.types import DataType
 from mlflow.types.schema import Property
 
-from mlflow_model.model import EXPLAIN, TrainingRecord, trained_with
+from mlflow_model.model import EXPLAIN, Patient, TrainingRecord, trained_with
 from mlflow_sealed.flavor import save
 from mlflow_sealed.flavor.save import Pyfunc
-from mypreprocessing import Patient
 
 CODE: Final = Path(__file__).with_name("model.py")
 REQUIREMENTS: Final = Path(__file__).with_name("requirements.txt")

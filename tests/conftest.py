@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from mlflow_sealed import process, project
-from mlflow_sealed.feed import credential, publish
+from mlflow_sealed.feed import credential, publish, upload_address
 from mlflow_sealed.feed.local import LocalFeed
 from mlflow_sealed.training.show import pictures
 from tests import services
@@ -210,7 +210,7 @@ def feed(tmp_path_factory: pytest.TempPathFactory, wheel: Path, toolkit: Path) -
     local = LocalFeed(tmp_path_factory.mktemp("feed") / "home")
     with local.serving(process.free_port()) as index:
         for each in (wheel, toolkit):
-            assert publish.publish(each, publish.target_from_credential(index))
+            assert publish.publish(each, upload_address.from_index(index))
         yield Feed(local, index)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from mlflow_sealed.feed import credential, publish
+from mlflow_sealed.feed import credential, upload_address
 from tests.pipeline.expressions import PipelineError
 from tests.pipeline.job import Job, Registry
 
@@ -65,7 +65,7 @@ def twine_authenticate(inputs: Mapping[str, str], job: Job) -> None:
     _known(inputs, {"artifactFeed"})
     index = _feed(inputs["artifactFeed"], job)
     name = inputs["artifactFeed"].rpartition("/")[2]
-    target = publish.target_from_credential(index)
+    target = upload_address.from_index(index)
     lines = (
         *("[distutils]", f"index-servers={name}", "", f"[{name}]"),
         *(f"repository={target.upload_url}", f"username={index.username}"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mlflow_sealed import process
-from mlflow_sealed.feed import access, publish
+from mlflow_sealed.feed import access, upload_address
 from mlflow_sealed.feed import commands as command
 from mlflow_sealed.feed.access import credential_or_local
 from mlflow_sealed.feed.packages import publish_packages
@@ -169,7 +169,7 @@ def test_without_a_credential_a_local_feed_that_is_there_is_used(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with credential_or_local(ROOT, make=True) as found:
-        print(*publish_packages(PROJECT, publish.target_from_credential(found.feed)))
+        print(*publish_packages(PROJECT, upload_address.from_index(found.feed)))
     assert command.main(["publish"]) == 0
     said = capsys.readouterr()
     assert f"published mypreprocessing-{VERSION}" in said.out

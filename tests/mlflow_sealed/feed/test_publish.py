@@ -15,10 +15,11 @@ from urllib.parse import quote
 import pytest
 
 from mlflow_sealed import process
-from mlflow_sealed.feed import publish
+from mlflow_sealed.feed import publish, upload_address
 from mlflow_sealed.feed.credential import Index
 from mlflow_sealed.feed.local import LocalFeed
-from mlflow_sealed.feed.publish import PublishError, Target
+from mlflow_sealed.feed.publish import PublishError
+from mlflow_sealed.feed.upload_address import Target
 from tests.conftest import PACKAGE
 from tests.package import VERSION
 
@@ -46,7 +47,7 @@ def own_feed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """A feed that only this module publishes to."""
     local = LocalFeed(tmp_path_factory.mktemp("own") / "home")
     with local.serving(process.free_port()) as index:
-        yield publish.target_from_credential(index)
+        yield upload_address.from_index(index)
 
 
 def copy(folder: Path) -> Path:
@@ -147,7 +148,7 @@ def test_a_feed_that_gives_no_hashes_is_asked_for_the_file(
 
 
 def test_wrong_credentials_are_one_line_without_the_password(own_feed: Target, wheel: Path) -> None:
-    wrong = publish.target_from_credential(Index(own_feed.index.url, "feed", "wr0ng-password"))
+    wrong = upload_address.from_index(Index(own_feed.index.url, "feed", "wr0ng-password"))
     with pytest.raises(
         PublishError, match=r"refuses the user name or password \(status 40[13]\)"
     ) as e:
@@ -178,7 +179,7 @@ def test_an_upload_that_is_refused_is_one_line_without_the_password(
 def test_an_unreachable_feed_is_one_line(wheel: Path) -> None:
     index = Index(f"http://127.0.0.1:{process.free_port()}/simple/", "feed", "s3cret")
     with pytest.raises(PublishError, match="cannot be reached .ConnectionError.: is it up") as e:
-        publish.publish(wheel, publish.target_from_credential(index))
+        publish.publish(wheel, upload_address.from_index(index))
     assert "s3cret" not in str(e.value)
 
 
@@ -213,7 +214,7 @@ def test_a_feed_that_fails_is_one_line_with_its_status(wheel: Path) -> None:
         answering(503, "Busy", b"", "text/html") as index,
         pytest.raises(PublishError, match="simple/ answered with status 503: check"),
     ):
-        publish.publish(wheel, publish.target_from_credential(index))
+        publish.publish(wheel, upload_address.from_index(index))
 
 
 @pytest.mark.services
@@ -230,7 +231,7 @@ def test_what_is_no_package_index_is_one_line(wheel: Path, body: bytes, content_
         answering(200, "OK", body, content_type) as index,
         pytest.raises(PublishError, match="simple/ is not a package index: check the address"),
     ):
-        publish.publish(wheel, publish.target_from_credential(index))
+        publish.publish(wheel, upload_address.from_index(index))
 
 
 @pytest.mark.services
@@ -239,7 +240,7 @@ def test_a_server_that_repeats_the_password_is_not_repeated(wheel: Path) -> None
         answering(200, "OK", b"<html></html>", "text/html") as index,
         pytest.raises(PublishError, match="could not upload to .*: Forbidden for …") as error,
     ):
-        publish.publish(wheel, publish.target_from_credential(index))
+        publish.publish(wheel, upload_address.from_index(index))
     assert SECRET not in str(error.value)
     assert quote(SECRET) not in str(error.value)
 
@@ -264,93 +265,3 @@ def test_a_readme_that_does_not_render_is_refused_before_the_upload(
     with pytest.raises(PublishError, match=f"twine check refuses {bad.name}"):
         publish.publish(bad, own_feed)
     assert publish.published_sha256(bad.name, own_feed.index) is None
-
-
-@pytest.mark.parametrize(
-    ("index", "upload"),
-    [
-        (
-            "https://feed.example/org/_packaging/f/pypi/simple/",
-            "https://feed.example/org/_packaging/f/pypi/upload/",
-        ),
-        ("http://127.0.0.1:8083/simple/", "http://127.0.0.1:8083/"),
-        ("http://127.0.0.1:8083/simple", "http://127.0.0.1:8083/"),
-    ],
-)
-def test_the_upload_address_follows_from_the_index(index: str, upload: str) -> None:
-    assert publish.target_from_credential(Index(index, "me", "s3cret")).upload_url == upload
-
-
-PYPIRC = """[distutils]
-index-servers =
-    dss
-    other
-
-[dss]
-repository = https://feed.example/org/_packaging/dss/pypi/upload/
-username = dss
-password = s3cret%1
-
-[other]
-repository = https://me:s3cret@127.0.0.1:1/
-"""
-
-
-def test_a_pypirc_names_the_feed_as_twine_authenticate_writes_it(tmp_path: Path) -> None:
-    path = tmp_path / ".pypirc"
-    path.write_text(PYPIRC, encoding="utf-8")
-    assert publish.target_from_pypirc(path, "dss") == Target(
-        "https://feed.example/org/_packaging/dss/pypi/upload/",
-        Index("https://feed.example/org/_packaging/dss/pypi/simple/", "dss", "s3cret%1"),
-    )
-    assert publish.target_from_pypirc(path, "other") == Target(
-        "https://127.0.0.1:1/", Index("https://127.0.0.1:1/simple/", "me", "s3cret")
-    )
-
-
-@pytest.mark.parametrize("repository", [None, "third"])
-def test_a_pypirc_without_one_answer_lists_its_repositories(
-    tmp_path: Path, repository: str | None
-) -> None:
-    path = tmp_path / ".pypirc"
-    path.write_text(PYPIRC, encoding="utf-8")
-    with pytest.raises(
-        PublishError, match=r"has the repositories \['dss', 'other'\].*--repository"
-    ):
-        publish.target_from_pypirc(path, repository)
-
-
-@pytest.mark.parametrize("text", ["password = s3cret", None])
-def test_an_unreadable_pypirc_is_named_and_not_quoted(tmp_path: Path, text: str | None) -> None:
-    path = tmp_path / ".pypirc"
-    if text:
-        path.write_text(text, encoding="utf-8")
-    with pytest.raises(PublishError, match=r"PYPIRC_PATH \(.*\) is not a readable .pypirc") as e:
-        publish.target_from_pypirc(path)
-    assert "s3cret" not in str(e.value)
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "https://u:s3cret@host:notaport/x",
-        "https://:s3cret@host/x",
-        "ftp://u:s3cret@host/x",
-        "host/x",
-    ],
-)
-def test_an_address_in_a_pypirc_that_is_none_is_not_quoted(tmp_path: Path, address: str) -> None:
-    path = tmp_path / ".pypirc"
-    path.write_text(f"[dss]\nrepository = {address}\nusername = u\npassword = p\n")
-    with pytest.raises(PublishError, match="expected an address https://HOST") as error:
-        publish.target_from_pypirc(path)
-    assert "s3cret" not in str(error.value)
-
-
-def test_a_pypirc_without_a_password_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / ".pypirc"
-    path.write_text("[dss]\nrepository = https://feed.example/\nusername = dss\n", encoding="utf-8")
-    with pytest.raises(
-        PublishError, match="has no username and password for https://feed.example/"
-    ):
-        publish.target_from_pypirc(path)

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from mlflow_sealed import process
-from mlflow_sealed.feed import credential, publish
+from mlflow_sealed.feed import credential, publish, upload_address
 from mlflow_sealed.feed.local import LocalFeed
 from mlflow_sealed.image import docker, docker_config
 from tests.conftest import PROJECT, ROOT, Feed, Trained, clean_environ, train
@@ -110,7 +110,7 @@ def planted(
     credential.write_secret(token, home / "password")
     with LocalFeed(home).serving(process.free_port()) as index:
         for each in (wheel, toolkit):
-            publish.publish(each, publish.target_from_credential(index))
+            publish.publish(each, upload_address.from_index(index))
         yield index
 
 

@@ -10,7 +10,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 
 from mlflow_sealed.image import check, docker
-from tests.conftest import ROOT, Trained
+from tests.conftest import PROJECT, ROOT, Trained
 from tests.mlflow_sealed.image.conftest import Built, run
 from tests.package import VERSION
 
@@ -64,7 +64,7 @@ def test_the_bill_of_materials_is_valid_and_has_what_the_lock_has(
     assert names["mypreprocessing"] == VERSION
     assert names["xgboost-cpu"] == "3.2.0"
     assert "pip" not in names
-    locked = (ROOT / "mlflow_model" / "requirements.txt").read_text(encoding="utf-8")
+    locked = "".join(PROJECT.lock(name).read_text(encoding="utf-8") for name in ("model", "server"))
     for name in names.keys() - {"python"}:
         assert f"\n{name}=={names[name]} " in f"\n{locked}"
     edges = {edge["ref"]: edge.get("dependsOn", []) for edge in found["dependencies"]}

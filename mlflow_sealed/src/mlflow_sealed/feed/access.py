@@ -12,6 +12,7 @@ from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.local import HOME, LocalFeed
 from mlflow_sealed.feed.lock import LockError
 from mlflow_sealed.feed.publish import PublishError
+from mlflow_sealed.feed.upload_address import TargetError
 from mlflow_sealed.project import ProjectError
 
 FAILURES: Final = (
@@ -20,6 +21,7 @@ FAILURES: Final = (
     process.ProcessError,
     ProjectError,
     PublishError,
+    TargetError,
 )
 """What a command that needs the feed may end with: each is one line for the user."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from mlflow_sealed import process, project
-from mlflow_sealed.feed import credential, environments, lock, publish
+from mlflow_sealed.feed import credential, environments, lock, publish, upload_address
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
 from mlflow_sealed.feed.local import HOME, PORT, LocalFeed
 from mlflow_sealed.feed.packages import publish_package, publish_packages
@@ -37,14 +37,14 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _publish(options: argparse.Namespace) -> int:
     if path := os.environ.get("PYPIRC_PATH"):
-        _publish_to(publish.target_from_pypirc(Path(path), options.repository), options.package)
+        _publish_to(upload_address.from_pypirc(Path(path), options.repository), options.package)
         return 0
     with credential_or_local(project.find().root) as found:
-        _publish_to(publish.target_from_credential(found.feed), options.package)
+        _publish_to(upload_address.from_index(found.feed), options.package)
     return 0
 
 
-def _publish_to(target: publish.Target, package: Path | None) -> None:
+def _publish_to(target: upload_address.Target, package: Path | None) -> None:
     ours = project.find()
     if package is None:
         said = publish_packages(ours, target)

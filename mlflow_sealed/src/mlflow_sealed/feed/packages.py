@@ -3,11 +3,11 @@
 import tempfile
 from pathlib import Path
 
-from mlflow_sealed.feed import lock, publish
+from mlflow_sealed.feed import lock, publish, upload_address
 from mlflow_sealed.project import Project
 
 
-def publish_package(folder: Path, project: Project, target: publish.Target) -> str:
+def publish_package(folder: Path, project: Project, target: upload_address.Target) -> str:
     """Build and publish one package whose wheel the locks have, and return what came of it.
 
     Raises
@@ -25,7 +25,7 @@ def publish_package(folder: Path, project: Project, target: publish.Target) -> s
         return f"{verb} {wheel.name} sha256 {publish.sha256(wheel)} on {target.index.url}"
 
 
-def publish_packages(project: Project, target: publish.Target) -> list[str]:
+def publish_packages(project: Project, target: upload_address.Target) -> list[str]:
     """Publish every package of a project, and return what came of each."""
     return [
         publish_package(project.root / folder, project, target)

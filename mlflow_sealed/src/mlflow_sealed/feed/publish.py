@@ -1,15 +1,12 @@
 """Publish a private package to a feed: build it, check it, upload it, never replace it."""
 
-import configparser
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Final
@@ -27,26 +24,16 @@ from pypi_simple import (
 from mlflow_sealed import process
 from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.credential import Index
+from mlflow_sealed.feed.upload_address import Target
 
 SOURCE_DATE_EPOCH: Final = "1580601600"
 """The date of every file in the wheel: 2020-02-02 00:00 UTC, which is hatchling's own default."""
 
 _TIMEOUT_S: Final = 30
-_ADDRESS: Final = re.compile(
-    r"https?://[\w.-]+(:\d+)?(/[^\s@]*)?|https?://\[[\da-f:]+\](:\d+)?(/[^\s@]*)?"
-)
 
 
 class PublishError(Exception):
     """The package cannot be published; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where to publish: the upload address, and the index where the result shows."""
-
-    upload_url: str
-    index: Index
 
 
 def build_wheel(project: Path, folder: Path) -> Path:
@@ -128,66 +115,6 @@ def published_sha256(filename: str, index: Index) -> str | None:
         except requests.RequestException as error:
             raise PublishError(_reason(error, index)) from None
     return None
-
-
-def target_from_credential(feed: Index) -> Target:
-    """Return where the index of a feed takes uploads.
-
-    Azure Artifacts has ``…/pypi/upload/`` beside ``…/pypi/simple/``; other servers, pypiserver
-    among them, take them one level above ``simple/``.
-    """
-    base = feed.url.rstrip("/").removesuffix("simple")
-    return Target(f"{base}upload/" if base.endswith("/pypi/") else base, feed)
-
-
-def target_from_pypirc(path: Path, repository: str | None = None) -> Target:
-    """Return the repository that a .pypirc names, as TwineAuthenticate@1 writes it.
-
-    Parameters
-    ----------
-    repository
-        The section to take; may be left out when there is only one.
-
-    Raises
-    ------
-    PublishError
-        If the file cannot be read, or has no such section or several to choose from.
-    """
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read_string(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, configparser.Error):
-        raise PublishError(f"PYPIRC_PATH ({path}) is not a readable .pypirc") from None
-    found = [name for name in parser.sections() if parser.has_option(name, "repository")]
-    chosen = [name for name in found if repository in {None, name}]
-    if len(chosen) != 1:
-        raise PublishError(
-            f"PYPIRC_PATH ({path}) has the repositories {found}, "
-            f"expected {repository or 'exactly one'}: name one of them with --repository"
-        )
-    return _target(dict(parser[chosen[0]]), path)
-
-
-def find_target(
-    environ: Mapping[str, str], found: credential.Credential, repository: str | None = None
-) -> Target:
-    """Return where to publish: the .pypirc of ``PYPIRC_PATH``, else the feed we install from."""
-    if path := environ.get("PYPIRC_PATH"):
-        return target_from_pypirc(Path(path), repository)
-    return target_from_credential(found.feed)
-
-
-def _target(section: dict[str, str], path: Path) -> Target:
-    url = section["repository"]
-    if inline := credential.parse_index(url):
-        url = inline.url
-        section = {"username": inline.username, "password": inline.password, **section}
-    if not _ADDRESS.fullmatch(url):  # not quoted: it may have a password in it
-        raise PublishError(f"PYPIRC_PATH ({path}): expected an address https://HOST/…/upload/")
-    if not section.get("username") or not section.get("password"):
-        raise PublishError(f"PYPIRC_PATH ({path}) has no username and password for {url}")
-    base = url.rstrip("/").removesuffix("/upload")
-    return Target(url, Index(f"{base}/simple/", section["username"], section["password"]))
 
 
 def _client(index: Index) -> PyPISimple:

@@ -1,16 +1,13 @@
 """The build that MLflow asks for: recognise it, and make the context of our own from it."""
 
 import ast
-import json
 import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from mlflow_sealed.flavor import manifest
 
@@ -136,29 +133,6 @@ def make(build: Build, lock: Path, folder: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)  # another user reads it in the container
 
 
-def labels(model: Path, base_name: str) -> dict[str, str]:
-    """Return the image's labels: where it comes from, as far as the model knows."""
-    logged = _yaml(model / "MLmodel")
-    registered = _yaml(model / "registered_model_meta")
-    training = json.loads((model / "artifacts/training.json").read_text(encoding="utf-8"))
-    package = training["package"]
-    name, version = registered.get("model_name"), registered.get("model_version")
-    commit = (logged.get("metadata") or {}).get("git_commit")
-    known = {
-        "org.opencontainers.image.title": name,
-        "org.opencontainers.image.version": version,
-        "org.opencontainers.image.revision": commit,
-        "org.opencontainers.image.created": _rfc3339(logged["utc_time_created"]),
-        "org.opencontainers.image.base.name": base_name,
-        "mlflow.model.name": name,
-        "mlflow.model.version": version,
-        "mlflow.model.id": logged.get("model_id"),
-        "mlflow.run.id": logged.get("run_id"),
-        f"{package['name']}.version": package["version"],
-    }
-    return {key: str(value) for key, value in known.items() if value is not None}
-
-
 def imports(model: Path) -> list[str]:
     """Return the modules that a model's code imports at its top, but for the standard library's."""
     tree = ast.parse((model / "model.py").read_bytes())
@@ -188,12 +162,3 @@ def _option(argument: str, left: Iterator[str]) -> tuple[str, str, list[str]]:
         return name, value, [argument]
     value = next(left, "")
     return name, value, [argument, value]
-
-
-def _rfc3339(text: str) -> str:
-    return f"{text.replace(' ', 'T')}Z"
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
-    return found if isinstance(found, dict) else {}

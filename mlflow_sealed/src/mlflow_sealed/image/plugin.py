@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from mlflow_sealed import process
 from mlflow_sealed.feed import credential
-from mlflow_sealed.image import context, docker
+from mlflow_sealed.image import context, docker, labels
 
 NAME: Final = "mlflowmodel"
 METADATA: Final = {
@@ -110,7 +110,7 @@ def _cache(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _labels(model: Path, base: str) -> list[str]:
-    pairs = context.labels(model, base).items()
+    pairs = labels.labels(model, base).items()
     return [argument for key, value in pairs for argument in ("--label", f"{key}={value}")]
 
 

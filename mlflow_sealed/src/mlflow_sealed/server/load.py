@@ -13,11 +13,11 @@ from mlflow.models import Model
 
 from mlflow_sealed.server import openapi
 from mlflow_sealed.server.asgi.access_log import AccessLog
+from mlflow_sealed.server.asgi.api_keys import ApiKeys
 from mlflow_sealed.server.asgi.application import Application
 from mlflow_sealed.server.asgi.error_responses import ErrorResponses
 from mlflow_sealed.server.asgi.inline_policy import InlinePolicy
 from mlflow_sealed.server.asgi.invocations import Invocations
-from mlflow_sealed.server.asgi.keys import Keys
 from mlflow_sealed.server.asgi.pages import Readiness, pages
 from mlflow_sealed.server.asgi.request import Handler
 from mlflow_sealed.server.asgi.request_metrics import RequestMetrics
@@ -82,7 +82,7 @@ def _compose(
     policy = InlinePolicy(settings.inline_ms, scoring.seconds)
     invocations = Invocations(scoring.score, offload, policy)
     router = Router(invocations, pages(document, metrics, readiness))
-    handler: Handler = ErrorResponses(Keys(router, settings.api_keys))
+    handler: Handler = ErrorResponses(ApiKeys(router, settings.api_keys))
     if metrics:
         handler = RequestMetrics(handler, metrics)
     log = AccessLog(handler)

@@ -17,7 +17,6 @@ from mlflow_sealed.server.run.worker import ENVIRON
 MODULES: Final = (
     *(f"mlflow_sealed.server.run.{name}" for name in ("__main__", "draining", "health")),
     *("mlflow_sealed.server.asgi.connection", "mlflow_sealed.server.load"),
-    *(f"mlflow_sealed.server.run.{name}" for name in ("__main__", "draining", "health")),
     *("uvicorn.loops.uvloop", "uvicorn.lifespan.off", "importlib_metadata._adapters"),
     # What some requests need: Parquet, /docs, an invalid one.
     *("fastparquet", "fsspec.implementations.local", "fastapi_offline"),

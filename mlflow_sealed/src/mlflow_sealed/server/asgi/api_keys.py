@@ -12,7 +12,7 @@ from mlflow_sealed.server.protocol.errors import RequestError
 _PROTECTED: Final = frozenset({("POST", INVOCATIONS), ("GET", "/metrics"), ("HEAD", "/metrics")})
 
 
-class Keys:
+class ApiKeys:
     """Lets only requests with a key through to predictions and counts; other pages are open.
 
     Parameters

@@ -1,0 +1,95 @@
+"""Which address a package is uploaded to."""
+
+from pathlib import Path
+
+import pytest
+
+from mlflow_sealed.feed import upload_address
+from mlflow_sealed.feed.credential import Index
+from mlflow_sealed.feed.upload_address import Target, TargetError
+
+
+@pytest.mark.parametrize(
+    ("index", "upload"),
+    [
+        (
+            "https://feed.example/org/_packaging/f/pypi/simple/",
+            "https://feed.example/org/_packaging/f/pypi/upload/",
+        ),
+        ("http://127.0.0.1:8083/simple/", "http://127.0.0.1:8083/"),
+        ("http://127.0.0.1:8083/simple", "http://127.0.0.1:8083/"),
+    ],
+)
+def test_the_upload_address_follows_from_the_index(index: str, upload: str) -> None:
+    assert upload_address.from_index(Index(index, "me", "s3cret")).upload_url == upload
+
+
+PYPIRC = """[distutils]
+index-servers =
+    dss
+    other
+
+[dss]
+repository = https://feed.example/org/_packaging/dss/pypi/upload/
+username = dss
+password = s3cret%1
+
+[other]
+repository = https://me:s3cret@127.0.0.1:1/
+"""
+
+
+def test_a_pypirc_names_the_feed_as_twine_authenticate_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / ".pypirc"
+    path.write_text(PYPIRC, encoding="utf-8")
+    assert upload_address.from_pypirc(path, "dss") == Target(
+        "https://feed.example/org/_packaging/dss/pypi/upload/",
+        Index("https://feed.example/org/_packaging/dss/pypi/simple/", "dss", "s3cret%1"),
+    )
+    assert upload_address.from_pypirc(path, "other") == Target(
+        "https://127.0.0.1:1/", Index("https://127.0.0.1:1/simple/", "me", "s3cret")
+    )
+
+
+@pytest.mark.parametrize("repository", [None, "third"])
+def test_a_pypirc_without_one_answer_lists_its_repositories(
+    tmp_path: Path, repository: str | None
+) -> None:
+    path = tmp_path / ".pypirc"
+    path.write_text(PYPIRC, encoding="utf-8")
+    with pytest.raises(TargetError, match=r"has the repositories \['dss', 'other'\].*--repository"):
+        upload_address.from_pypirc(path, repository)
+
+
+@pytest.mark.parametrize("text", ["password = s3cret", None])
+def test_an_unreadable_pypirc_is_named_and_not_quoted(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / ".pypirc"
+    if text:
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(TargetError, match=r"PYPIRC_PATH \(.*\) is not a readable .pypirc") as e:
+        upload_address.from_pypirc(path)
+    assert "s3cret" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://u:s3cret@host:notaport/x",
+        "https://:s3cret@host/x",
+        "ftp://u:s3cret@host/x",
+        "host/x",
+    ],
+)
+def test_an_address_in_a_pypirc_that_is_none_is_not_quoted(tmp_path: Path, address: str) -> None:
+    path = tmp_path / ".pypirc"
+    path.write_text(f"[dss]\nrepository = {address}\nusername = u\npassword = p\n")
+    with pytest.raises(TargetError, match="expected an address https://HOST") as error:
+        upload_address.from_pypirc(path)
+    assert "s3cret" not in str(error.value)
+
+
+def test_a_pypirc_without_a_password_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / ".pypirc"
+    path.write_text("[dss]\nrepository = https://feed.example/\nusername = dss\n", encoding="utf-8")
+    with pytest.raises(TargetError, match="has no username and password for https://feed.example/"):
+        upload_address.from_pypirc(path)
