@@ -8,17 +8,20 @@ from xdist.scheduler import LoadScopeScheduling
 
 
 class ByFolder(LoadScopeScheduling):  # type: ignore[misc] # has no types
-    """One process runs all tests of a folder below tests/, or of a file that is in tests/ itself.
+    """One process runs all tests of a folder with a conftest.py of its own, or those of one file.
 
     What takes long to make, such as an engine, is made once for the tests of its folder, and what
     there is once, such as a port, is theirs. Each process has its own session fixtures: tests
-    change what `trained` gives them. With ``--no-loadscope-reorder`` the folders come first, and
-    the files fill up what is left.
+    change what `trained` gives them.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = PurePath(nodeid.partition("::")[0])
-        return str(file if file.parent == PurePath("tests") else file.parent)
+        shares = file.parent != PurePath("tests") and self._has_conftest(file.parent)
+        return str(file.parent if shares else file)
+
+    def _has_conftest(self, folder: PurePath) -> bool:
+        return (self.config.rootpath / folder / "conftest.py").exists()
 
 
 @pytest.hookimpl(optionalhook=True)  # without xdist too

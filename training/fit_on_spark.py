@@ -119,7 +119,9 @@ def _fit(
             launch_tracker_on_driver=False,
         )
         try:
-            model = estimator.fit(_preprocessed(table.repartition(count)))
+            # One part first: which rows a task gets must not depend on how many nodes there were.
+            parts = table.coalesce(1).repartition(count)
+            model = estimator.fit(_preprocessed(parts))
             break
         except (Py4JError, PySparkException) as error:
             if attempt == ATTEMPTS or _LOST not in str(error):

@@ -17,11 +17,14 @@ def test_it(number):
 """
 
 
-def test_a_folder_and_a_file_beside_it_are_run_by_one_process_each(tmp_path: Path) -> None:
-    files = ["engine/test_a.py", "engine/test_b.py", "test_c.py", "test_d.py"]
+def test_a_folder_with_a_conftest_and_any_other_file_are_run_by_one_process_each(
+    tmp_path: Path,
+) -> None:
+    files = ["engine/test_a.py", "engine/test_b.py", "plain/test_c.py", "plain/test_d.py"]
     for file in files:
         (tmp_path / "tests" / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "tests" / file).write_text(MANY, encoding="utf-8")
+    (tmp_path / "tests" / "engine" / "conftest.py").touch()
     # A folder for temporary files of its own: pytest clears away those of earlier runs.
     options = ["-v", "-n", "2", "--no-loadscope-reorder", "--rootdir=.", "--basetemp=base", "-p"]
     done = subprocess.run(

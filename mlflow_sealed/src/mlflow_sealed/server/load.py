@@ -82,7 +82,8 @@ def _compose(
     policy = InlinePolicy(settings.inline_ms, scoring.seconds)
     invocations = Invocations(scoring.score, offload, policy)
     router = Router(invocations, pages(document, metrics, readiness))
-    handler: Handler = ErrorResponses(ApiKeys(router, settings.api_keys))
+    handler: Handler = ApiKeys(router, settings.api_keys) if settings.api_keys else router
+    handler = ErrorResponses(handler)
     if metrics:
         handler = RequestMetrics(handler, metrics)
     log = AccessLog(handler)

@@ -1,0 +1,1 @@
+"""Training on Spark, on a cluster of its own."""
