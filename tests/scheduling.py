@@ -21,7 +21,7 @@ class ByFolder(LoadScopeScheduling):  # type: ignore[misc] # has no types
         return str(file.parent if shares else file)
 
     def _has_conftest(self, folder: PurePath) -> bool:
-        return (self.config.rootpath / folder / "conftest.py").exists()
+        return bool((self.config.rootpath / folder / "conftest.py").exists())
 
 
 @pytest.hookimpl(optionalhook=True)  # without xdist too
