@@ -30,7 +30,7 @@ class Target:
 def from_index(feed: Index) -> Target:
     """Return where the index of a feed takes uploads.
 
-    Azure Artifacts has ``…/pypi/upload/`` beside ``…/pypi/simple/``; other servers, pypiserver
+    Azure Artifacts has ``…/pypi/upload/`` next to ``…/pypi/simple/``; other servers, pypiserver
     among them, take them one level above ``simple/``.
     """
     base = feed.url.rstrip("/").removesuffix("simple")

@@ -1,4 +1,4 @@
-"""Download a model, without the bytecode that somebody's loading it has left in its folder."""
+"""Download a model without the bytecode that an earlier load left in its folder."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ import mlflow.artifacts
 def download(uri: str, folder: Path) -> Path:
     """Copy a model to a folder and return where its files are.
 
-    Whoever loads a model where it is stored, `mlflow models serve` on a local store for one, leaves
+    Loading a model where it is stored, as `mlflow models serve` does on a local store, leaves
     ``__pycache__`` folders there. A manifest does not have them, and stale bytecode would shadow
     ``model.py``: the copy has none.
 

@@ -122,7 +122,7 @@ def make(build: Build, lock: Path, folder: Path) -> None:
     model = build.folder / "model_dir"
     if not (model / "MLmodel").is_file():
         raise BuildError("the build has no model: name one with -m models:/NAME@ALIAS")
-    # Whoever loads a model where it lies leaves bytecode there: it would run instead of model.py.
+    # Loading a model in place leaves bytecode there, which would shadow model.py.
     shutil.copytree(model, folder / "model_dir", ignore=shutil.ignore_patterns("__pycache__"))
     try:
         manifest.check(folder / "model_dir")
