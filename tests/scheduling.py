@@ -1,10 +1,13 @@
-"""What each process of ``make test`` runs as a whole."""
+"""What each process of ``make test`` runs as a whole, and in which order."""
 
-from pathlib import PurePath
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, Final
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+SHARED: Final = {"tests/training/spark": "tests/mlflow_sealed/batch"}
+"""Folders whose tests use what those of another folder have made: here, Spark's cluster."""
 
 
 class ByFolder(LoadScopeScheduling):  # type: ignore[misc] # has no types
@@ -16,12 +19,24 @@ class ByFolder(LoadScopeScheduling):  # type: ignore[misc] # has no types
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        file = PurePath(nodeid.partition("::")[0])
-        shares = file.parent != PurePath("tests") and self._has_conftest(file.parent)
-        return str(file.parent if shares else file)
+        return scope(self.config.rootpath, nodeid)
 
-    def _has_conftest(self, folder: PurePath) -> bool:
-        return bool((self.config.rootpath / folder / "conftest.py").exists())
+
+def scope(root: Path, nodeid: str) -> str:
+    """Return the folder or the file that one process runs the tests of."""
+    file = PurePath(nodeid.partition("::")[0])
+    folder = str(file.parent)
+    return SHARED.get(folder, folder) if _is_whole(root, nodeid) else str(file)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the whole folders first: they take minutes, and single files fill up the end."""
+    items.sort(key=lambda item: not _is_whole(config.rootpath, item.nodeid))
+
+
+def _is_whole(root: Path, nodeid: str) -> bool:
+    folder = PurePath(nodeid.partition("::")[0]).parent
+    return folder != PurePath("tests") and (root / folder / "conftest.py").exists()
 
 
 @pytest.hookimpl(optionalhook=True)  # without xdist too

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests import scheduling
+from tests.environ import ROOT
 
 MANY = """
 import pytest
@@ -20,7 +21,7 @@ def test_it(number):
 def test_a_folder_with_a_conftest_and_any_other_file_are_run_by_one_process_each(
     tmp_path: Path,
 ) -> None:
-    files = ["engine/test_a.py", "engine/test_b.py", "plain/test_c.py", "plain/test_d.py"]
+    files = ["engine/test_a.py", "engine/test_b.py", "a_plain/test_c.py", "a_plain/test_d.py"]
     for file in files:
         (tmp_path / "tests" / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "tests" / file).write_text(MANY, encoding="utf-8")
@@ -41,3 +42,16 @@ def test_a_folder_with_a_conftest_and_any_other_file_are_run_by_one_process_each
     assert processes["engine/test_a.py"] == processes["engine/test_b.py"]
     assert all(len(each) == 1 for each in processes.values())
     assert len({process for process, _ in ran}) == 2
+    (engine,) = processes["engine/test_a.py"]
+    first = next(file for process, file in ran if process == engine)
+    assert first == "engine/test_a.py"  # although a_plain comes before it
+
+
+def test_folders_that_share_what_they_use_are_run_by_one_process() -> None:
+    training, scoring = (
+        scheduling.scope(ROOT, f"tests/{file}.py::test_it[::]")
+        for file in ("training/spark/test_fit_on_spark", "mlflow_sealed/batch/test_cluster")
+    )
+    assert training == scoring == "tests/mlflow_sealed/batch"
+    for folders in scheduling.SHARED.items():
+        assert all((ROOT / folder / "conftest.py").exists() for folder in folders)

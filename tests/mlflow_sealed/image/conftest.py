@@ -19,7 +19,8 @@ from mlflow_sealed import process
 from mlflow_sealed.feed import credential, publish, upload_address
 from mlflow_sealed.feed.local import LocalFeed
 from mlflow_sealed.image import docker, docker_config
-from tests.conftest import PROJECT, ROOT, Feed, Trained, clean_environ, train
+from tests.conftest import PROJECT, Feed, Trained, train
+from tests.environ import ROOT, clean_environ
 from tests.mlflow_sealed.image.secrets_search import Watch
 from training.options import DATA
 

@@ -19,7 +19,8 @@ from mlflow_sealed.flavor import manifest
 from mlflow_sealed.image import check, context, docker
 from mlflow_sealed.server import settings
 from mlflow_sealed.server.run.supervisor import CANNOT_START
-from tests.conftest import CHAMPION, PROJECT, ROOT, Server, Trained
+from tests.conftest import CHAMPION, PROJECT, Server, Trained
+from tests.environ import ROOT
 from tests.mlflow_sealed.image.conftest import Built, Container, running, starting, until
 from tests.package import VERSION
 

@@ -12,7 +12,7 @@ from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.server import settings
 from mlflow_sealed.server.run import supervisor
 from mlflow_sealed.server.settings import RETIRED, Settings, StartError, retired
-from tests.conftest import ROOT, clean_environ
+from tests.environ import ROOT, clean_environ
 
 KEY, OTHER = "a-key-of-16-or-more", "another-key-of-16-or-more"
 

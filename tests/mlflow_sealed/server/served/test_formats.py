@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mypreprocessing import FEATURES, MEASUREMENTS
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from tests.mlflow_sealed.server.running import CSV, JSON, PARQUET, Running, predictions
 from tests.records import record
 from training.dataset import read

@@ -14,7 +14,7 @@ import pytest
 from mlflow_sealed import process
 from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.server.run import supervisor
-from tests.conftest import ROOT, clean_environ
+from tests.environ import ROOT, clean_environ
 from tests.mlflow_sealed.server.running import CSV, PARQUET, Running, predictions, serving
 
 MODELS: Final = Path(__file__).parent / "models"

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import requests
 
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from tests.mlflow_sealed.server.running import CSV, JSON, PARQUET, Running
 from tests.records import record
 
