@@ -80,7 +80,7 @@ def _compose(
     metrics = Metrics(identity) if settings.metrics else None
     readiness = Readiness()
     policy = InlinePolicy(settings.inline_ms, scoring.seconds)
-    invocations = Invocations(scoring.score, offload, policy)
+    invocations = Invocations(scoring.score, offload, policy, max_bytes=settings.max_body_bytes)
     router = Router(invocations, pages(document, metrics, readiness))
     handler: Handler = ApiKeys(router, settings.api_keys) if settings.api_keys else router
     handler = ErrorResponses(handler)

@@ -1,6 +1,7 @@
 """The OpenAPI document of a typed model."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from pydantic import TypeAdapter
 from mlflow_sealed.server.mlflow_compat import ERROR_CODES
 from mlflow_sealed.server.protocol.json_body import LISTS, PARAMS, SPLIT
 from mlflow_sealed.server.protocol.media_types import CSV, JSON, PARQUET
+from mlflow_sealed.server.protocol.number_spelling import MISSING
 from mlflow_sealed.server.protocol.number_text import JsonSchema
 from mlflow_sealed.server.protocol.reader import Reader
 
@@ -158,7 +160,7 @@ def _split(reader: Reader) -> dict[str, Any]:
             "columns": columns,
             "data": {"type": "array", "items": row},
         },
-        index={"type": "array", "description": "Is not looked at"},
+        index={"type": ["array", "null"], "description": "Is not looked at"},
     )
 
 
@@ -202,7 +204,8 @@ def _csv_pattern(header: str, row: Mapping[str, Any]) -> dict[str, str]:
         if len(numbers) != 1 or others:
             return {}
         number = numbers[0].removeprefix("^").removesuffix("$")
-        cells.append(f"(?:{number})?" if {"type": "null"} in ways else number)
+        missing = "|".join(map(re.escape, MISSING))
+        cells.append(f"(?:{number}|{missing})" if {"type": "null"} in ways else number)
     line = ",".join(cells)
     return {"pattern": f"^{header}(?:\\n{line})*\\n?$"}
 
@@ -227,18 +230,18 @@ def _probes(security: dict[str, Any]) -> dict[str, Any]:
             }
         }
 
-    nothing: dict[str, Any] = {JSON: {}}
+    text: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
     unready = {"503": _response("About to end", "InvocationError")}
     denied = {"401": _failure(401)} if security else {}
     return {
-        "/ping": probe("ping", "Is the server up?", nothing),
-        "/health": probe("health", "Is the server up?", nothing),
-        "/ready": probe("ready", "Should requests be sent here?", nothing, responses=unready),
-        "/version": probe("version", "Which MLflow is this?", nothing),
+        "/ping": probe("ping", "Is the server up?", text),
+        "/health": probe("health", "Is the server up?", text),
+        "/ready": probe("ready", "Should requests be sent here?", text, responses=unready),
+        "/version": probe("version", "Which MLflow is this?", text),
         "/metrics": probe(
             "metrics",
             "Counts for Prometheus",
-            {"text/plain": {"schema": {"type": "string"}}},
+            text,
             responses=denied,
             **security,
         ),

@@ -219,7 +219,7 @@ def test_a_row_in_the_wrong_place_would_be_noticed(
         pytest.param(
             CSV, as_csv().partition(b"\n")[2], "8 that are not known", id="CSV, no line of names"
         ),
-        pytest.param(CSV, as_csv().replace(b",", b";"), "1 that are not known", id="semicolons"),
+        pytest.param(CSV, as_csv().replace(b",", b";"), "separated by semicolons", id="semicolons"),
         pytest.param(
             PARQUET,
             parquet(table(names=FEATURES[1:])),

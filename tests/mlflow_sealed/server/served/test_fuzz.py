@@ -89,7 +89,7 @@ BAD_JSON: Final[dict[str, str | bytes]] = {
     "a field twice": GOOD.replace('"age"', '"age": 40, "age"'),
     "a field twice, once escaped": GOOD.replace('"age"', '"\\u0061ge": 40, "age"'),
     "parameters twice": '{"inputs": [], "params": {"a": 1, "a": 2}}',
-    "NaN": glucose("NaN"),
+    "NaN years": GOOD.replace("33", "NaN"),
     "Infinity": glucose("Infinity"),
     "-Infinity": glucose("-Infinity"),
     "1e400": glucose("1e400"),
@@ -103,7 +103,11 @@ BAD_JSON: Final[dict[str, str | bytes]] = {
     "10**5000 as text": glucose(f'"{HUGE}"'),
     **{
         f"the text {text!r}": glucose(json.dumps(text))
-        for text in ("", "NaN", "inf", " 121", "121\n", "1_2_1", "0x10", "1e2", "+121", "١٢١")
+        for text in ("nan", "inf", " 121", "121\n", "1_2_1", "0x10", ".1e3", "+121", "١٢١")
+    },
+    **{
+        f"{text!r} years": GOOD.replace("33", json.dumps(text))
+        for text in ("", "NA", "NaN", "null", ".")
     },
     "a hexadecimal number": glucose("0x10"),
     "a leading zero": glucose("0121"),

@@ -3,9 +3,14 @@
 import csv
 import io
 from collections.abc import Sequence
+from typing import Final
 
 from mlflow_sealed.server.protocol.errors import RequestError
 from mlflow_sealed.server.protocol.table_rules import TableRules
+
+_SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
+_ROW_NAMES: Final = frozenset({"", "Unnamed: 0"})  # the second is pandas' name for the first
+_NO_ROW_NAMES: Final = "write no row names (R: row.names = FALSE, pandas: index=False)"
 
 
 def read(body: bytes, rules: TableRules) -> list[dict[str, str | None]]:
@@ -16,12 +21,11 @@ def read(body: bytes, rules: TableRules) -> list[dict[str, str | None]]:
     RequestError
         If it is not CSV in UTF-8 (400), or breaks the rules for tables (400, 413).
     """
-    lines = csv.reader(io.StringIO(_decoded(body), newline=""), strict=True)
+    text = _decoded(body)
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = next(lines, [])
-        if not columns:
-            raise RequestError(400, "the body has no line: CSV starts with the columns' names")
-        rules.check_columns(columns, "csv")
+        _check_names(columns, text, rules)
         rows: list[dict[str, str | None]] = []
         for cells in lines:
             if not cells:
@@ -30,10 +34,45 @@ def read(body: bytes, rules: TableRules) -> list[dict[str, str | None]]:
             rows.append({name: cell or None for name, cell in zip(columns, cells, strict=True)})
             rules.check_count(len(rows))
     except csv.Error:
+        _check_separator(text, rules)
         raise RequestError(
             400, f"the body is not CSV: line {lines.line_num} cannot be read"
         ) from None
     return rows
+
+
+def _check_names(names: Sequence[str], text: str, rules: TableRules) -> None:
+    """Check the line of names, and say so where it shows how the table was written."""
+    if not names:
+        raise RequestError(400, "the body has no line: CSV starts with the columns' names")
+    try:
+        rules.check_columns(names, "csv")
+    except RequestError:
+        _check_separator(text, rules)
+        if names[0] in _ROW_NAMES and rules.are_names(names):
+            raise RequestError(400, f"csv: column 1 has row names; {_NO_ROW_NAMES}") from None
+        raise
+
+
+def _check_separator(text: str, rules: TableRules) -> None:
+    """Reject a table whose cells are not separated by commas."""
+    first = text[: text.find("\n")].strip("\r")
+    for separator, name in _SEPARATORS.items():
+        if rules.are_names([part.strip('"') for part in first.split(separator)]):
+            raise RequestError(
+                400,
+                f"csv: the cells are separated by {name}, expected commas, and points in numbers; "
+                "R's write.csv and pandas' to_csv write that",
+            )
+
+
+def _check_width(cells: Sequence[str], names: Sequence[str], line: int) -> None:
+    if len(cells) == len(names):
+        return
+    told = f"csv line {line}: has {len(cells)} cells, expected {len(names)}"
+    if len(cells) == len(names) + 1:  # R's write.table gives its row names no column
+        told = f"{told}; {_NO_ROW_NAMES}, and numbers with a point"
+    raise RequestError(400, told)
 
 
 def _decoded(body: bytes) -> str:
@@ -41,8 +80,3 @@ def _decoded(body: bytes) -> str:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise RequestError(400, "the body is not UTF-8") from None
-
-
-def _check_width(cells: Sequence[str], columns: Sequence[str], line: int) -> None:
-    if len(cells) != len(columns):
-        raise RequestError(400, f"csv line {line}: has {len(cells)} cells, expected {len(columns)}")

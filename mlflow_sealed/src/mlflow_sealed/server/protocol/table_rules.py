@@ -39,6 +39,11 @@ class TableRules:
                 400, f"{where}: columns {', '.join(errors)}; expected {list(self._columns)}"
             )
 
+    def are_names(self, parts: Sequence[str]) -> bool:
+        """Return whether parts of a line are two fields of a row at least, and little else."""
+        known = sum(part in (self._columns or ()) for part in parts)
+        return known > 1 and 2 * known >= len(parts)
+
     def check_count(self, count: int) -> None:
         """Check the number of rows.
 
