@@ -34,7 +34,8 @@ RULES: Final = rules.rules_of(Patient)
 def model(tmp_path_factory: pytest.TempPathFactory) -> PyFuncModel:
     path: Path = tmp_path_factory.mktemp("scoring") / "model"
     save_diabetes_model(path)
-    return mlflow.pyfunc.load_model(str(path))
+    loaded: PyFuncModel = mlflow.pyfunc.load_model(str(path))
+    return loaded
 
 
 def cell(rule: rules.Rule) -> st.SearchStrategy[float | None]:
@@ -127,9 +128,10 @@ def by_python(model: PyFuncModel, table: list[Row]) -> Any:
         {name: [_exact(row[name]) for row in table] for name in FEATURES}, dtype=object
     )
     try:
-        return [dict(each) for each in model.predict(frame)]
+        found: Any = model.predict(frame)
     except MlflowException:
         return None
+    return [dict(each) for each in found]
 
 
 def in_a_batch(table: list[Any]) -> set[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The same held-out rows in every format, and through Python's `predict`: the same answers."""
 
 import csv
+import gzip
 import io
 import json
 from collections.abc import Callable
@@ -183,6 +184,33 @@ def test_every_format_gets_the_same_answer(
     write: Callable[[], bytes],
 ) -> None:
     assert predictions(server.post(write(), content_type)) == expected
+
+
+@pytest.mark.parametrize(
+    ("content_type", "write"), [WRITTEN["split"], WRITTEN["CSV"], WRITTEN["Parquet of pandas"]]
+)
+@pytest.mark.parametrize("rows", [2, HELD_OUT], ids=["small", "large"])
+def test_a_packed_body_gets_the_same_answer(
+    server: Running,
+    expected: list[dict[str, Any]],
+    content_type: str,
+    write: Callable[[], bytes],
+    rows: int,
+) -> None:
+    """A small one is answered in the event loop, a large one by the subprocess."""
+    body = write()
+    if rows == 2 and content_type == CSV:
+        body = b"".join(body.splitlines(keepends=True)[: rows + 1])
+    packed = gzip.compress(body)
+    answer = server.post(packed, content_type, headers={"Content-Encoding": "gzip"})
+    assert predictions(answer) == expected[: rows if content_type == CSV else HELD_OUT]
+
+
+def test_another_coding_is_told_the_one_that_is_accepted(server: Running) -> None:
+    answer = server.post(split(list(FEATURES)), headers={"Content-Encoding": "zstd"})
+    assert (answer.status_code, answer.headers["Accept-Encoding"]) == (415, "gzip")
+    assert "Content-Encoding" in answer.json()["message"]
+    assert "Accept-Encoding" not in server.post("{}").headers
 
 
 def test_row_by_row_the_answers_are_the_same(

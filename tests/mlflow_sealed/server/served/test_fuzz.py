@@ -1,6 +1,7 @@
 """Whatever comes over the wire, only 4xx, and a healthy request in between is answered in time."""
 
 import contextlib
+import gzip
 import io
 import itertools
 import json
@@ -139,6 +140,18 @@ BAD_CSV: Final[dict[str, str | bytes]] = {
     "10,001 lines": f"{HEADER}\n{(LINE + chr(10)) * 10_001}",
 }
 
+BAD_GZIP: Final[dict[str, bytes]] = {
+    "no body": b"",
+    "JSON": GOOD.encode(),
+    "half a body": gzip.compress(GOOD.encode())[:-9],
+    "something behind": gzip.compress(GOOD.encode()) + b"x",
+    "gzip in gzip": gzip.compress(gzip.compress(GOOD.encode())),
+    "100,000 empty members": gzip.compress(b"") * 100_000,
+    "64 MiB of spaces": gzip.compress(b" " * 2**26),
+    "4 MiB of lists": gzip.compress(b'{"inputs": ' + b"[" * 2**22),
+    "a NUL behind": gzip.compress(GOOD.encode() + b"\0"),
+}
+
 BAD_TYPES: Final[tuple[str | None, ...]] = (
     None,
     "",
@@ -161,6 +174,12 @@ def test_json_that_is_none_or_means_nothing_gets_a_400(server: Running, body: st
 @pytest.mark.parametrize("body", BAD_CSV.values(), ids=BAD_CSV)
 def test_csv_that_is_none_or_means_nothing_gets_a_4xx(server: Running, body: str | bytes) -> None:
     assert server.post(body, CSV).status_code in {400, 413}
+
+
+@pytest.mark.parametrize("body", BAD_GZIP.values(), ids=BAD_GZIP)
+def test_gzip_that_is_none_or_means_nothing_gets_a_4xx(server: Running, body: bytes) -> None:
+    answer = server.post(body, headers={"Content-Encoding": "gzip"})
+    assert answer.status_code in {400, 413}
 
 
 @pytest.mark.parametrize("content_type", BAD_TYPES, ids=[str(kind)[:40] for kind in BAD_TYPES])

@@ -1,5 +1,6 @@
 """No answer and no line of the log has a patient's value, a path or a stack trace."""
 
+import gzip
 import io
 import json
 import re
@@ -93,6 +94,15 @@ BAD: Final = {
     "CSV without a header": Planted(f"{NUMBER},{NAME}\n", CSV),
     "CSV that is short": Planted(f"{HEADER}\n{NAME},{NUMBER}", CSV),
     "CSV with an open quote": Planted(f'{HEADER}\n"{NAME},{NUMBER}', CSV),
+    "a cell of semicolons": Planted(f"{HEADER};{NAME}\n{LINE};{NUMBER}".replace(",", ";"), CSV),
+    "a cell of row names": Planted(f"{HEADER}\n{NAME},{LINE}", CSV),
+    "a packed text": Planted(
+        gzip.compress(json.dumps({"inputs": [NAME]}).encode()),
+        headers={"Content-Encoding": "gzip"},
+    ),
+    "a packing": Planted(GOOD, headers={"Content-Encoding": NAME}),
+    "a text for an array": Planted(json.dumps([NAME, NUMBER])),
+    "columns of MLflow 1": Planted(json.dumps({"columns": [NAME], "data": [[NUMBER]]})),
     "a cell of Parquet": parquet(glucose=NAME),
     "a number of Parquet": parquet(bmi=NUMBER),
     "a column of Parquet": parquet(**{NAME: NUMBER}),

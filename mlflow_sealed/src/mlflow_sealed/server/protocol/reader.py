@@ -75,6 +75,9 @@ class Reader:
             number_text.numbers_only(plain.core_schema), fail_fast=True
         )
         self._rows = pydantic_compat.validator(self.rows_schema)
+        self._cells = pydantic_compat.validator(
+            number_text.accept_text(plain.core_schema, text_first=True)
+        )
         self._read: Final = {JSON: self._json, CSV: self._csv, PARQUET: self._parquet}
 
     def read(self, media_type: str, body: bytes) -> ModelInput:
@@ -127,7 +130,7 @@ class Reader:
 
     def _csv(self, body: bytes) -> ModelInput:
         rows = csv_table.read(body, self._rules)
-        return self._with_params(self._checked(self._rows, rows, "csv"), None)
+        return self._with_params(self._checked(self._cells, rows, "csv"), None)
 
     def _parquet(self, body: bytes) -> ModelInput:
         rows = parquet.read(body, self.columns or (), self._check_parquet)
