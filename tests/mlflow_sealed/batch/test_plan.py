@@ -103,6 +103,11 @@ def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
 CSVS = {
     "no header": ("6,148,33.6,0.627,50\n", "columns missing: repeats, level"),
     "a column twice": (f"{','.join(FEATURES)},id,id\n", "some have the same name"),
+    "semicolons": (";".join(FEATURES), "its cells are separated by semicolons, expected commas"),
+    "tabs, quoted": (
+        "\t".join(f'"{name}"' for name in FEATURES) + "\n",
+        "its cells are separated by tabs, expected commas",
+    ),
     "an open quote": ('"months\n', "its first line is not CSV"),
 }
 

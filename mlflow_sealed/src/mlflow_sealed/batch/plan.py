@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mlflow_sealed.batch import rules, storage
 from mlflow_sealed.batch.storage import Place
+from mlflow_sealed.server.protocol import csv_table
 
 PLAN: Final = "_plan.json"
 PARTS: Final = "_parts"
@@ -247,6 +248,8 @@ def _csv(
         with place.system.open_input_stream(file.path) as stream:
             # Only the first line is read here: executors find what is not UTF-8 after it.
             text = stream.read(_HEADER_BYTES).decode("utf-8-sig", errors="replace")
+        if found := csv_table.other_separator(text, features):
+            raise InputError(f"{file.path}: its cells are separated by {found}, expected commas")
         try:
             header = tuple(next(csv.reader(io.StringIO(text, newline=""), strict=True), []))
         except csv.Error:

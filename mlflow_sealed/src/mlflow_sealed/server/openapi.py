@@ -1,7 +1,6 @@
 """The OpenAPI document of a typed model."""
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,7 +10,6 @@ from pydantic import TypeAdapter
 from mlflow_sealed.server.mlflow_compat import ERROR_CODES
 from mlflow_sealed.server.protocol.json_body import LISTS, PARAMS, SPLIT
 from mlflow_sealed.server.protocol.media_types import CSV, JSON, PARQUET
-from mlflow_sealed.server.protocol.number_spelling import MISSING
 from mlflow_sealed.server.protocol.number_text import JsonSchema
 from mlflow_sealed.server.protocol.reader import Reader
 
@@ -193,7 +191,7 @@ def _failure(status: int) -> dict[str, Any]:
 
 
 def _csv_pattern(header: str, row: Mapping[str, Any]) -> dict[str, str]:
-    """Return the pattern of CSV where every field is a number; an empty cell is null."""
+    """Return the pattern of CSV where every field is a number."""
     cells = []
     for field in row.get("properties", {}).values():
         ways = field.get("anyOf", [field])
@@ -203,9 +201,7 @@ def _csv_pattern(header: str, row: Mapping[str, Any]) -> dict[str, str]:
         others = {way.get("type") for way in ways} - {"integer", "number", "string", "null"}
         if len(numbers) != 1 or others:
             return {}
-        number = numbers[0].removeprefix("^").removesuffix("$")
-        missing = "|".join(map(re.escape, MISSING))
-        cells.append(f"(?:{number}|{missing})" if {"type": "null"} in ways else number)
+        cells.append(numbers[0].removeprefix("^").removesuffix("$"))
     line = ",".join(cells)
     return {"pattern": f"^{header}(?:\\n{line})*\\n?$"}
 

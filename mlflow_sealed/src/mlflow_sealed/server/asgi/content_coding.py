@@ -51,11 +51,12 @@ async def unpack(body: bytes, *, max_bytes: int, deadline: float) -> bytes:
     RequestError
         If it is not gzip (400), has too many bytes (413), or its time is up (408).
     """
-    try:
-        return gunzip(body, max_bytes=min(SMALL_BYTES, max_bytes))
-    except RequestError as error:
-        if error.status != 413 or max_bytes <= SMALL_BYTES:  # noqa: PLR2004 # too large
-            raise
+    if len(body) <= SMALL_BYTES:
+        try:
+            return gunzip(body, max_bytes=min(SMALL_BYTES, max_bytes))
+        except RequestError as error:
+            if error.status != 413 or max_bytes <= SMALL_BYTES:  # noqa: PLR2004 # too large
+                raise
     await asyncio.sleep(0)  # only a task may wait: see application.run_at_once
     try:
         async with asyncio.timeout_at(deadline):

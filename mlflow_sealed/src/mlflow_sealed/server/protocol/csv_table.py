@@ -41,6 +41,34 @@ def read(body: bytes, rules: TableRules) -> list[dict[str, str | None]]:
     return rows
 
 
+def other_separator(text: str, fields: Sequence[str]) -> str | None:
+    """Return what separates the cells instead of commas, by the line of names.
+
+    Parameters
+    ----------
+    text
+        A table, or its first line.
+    fields
+        The names of the fields of a row.
+
+    Examples
+    --------
+    >>> other_separator("height;weight", ["height", "weight"])
+    'semicolons'
+    """
+    first = text[:end] if (end := text.find("\n")) >= 0 else text
+    for separator, name in _SEPARATORS.items():
+        if _are_names([part.strip('"\r') for part in first.split(separator)], fields):
+            return name
+    return None
+
+
+def _are_names(parts: Sequence[str], fields: Sequence[str]) -> bool:
+    """Return whether parts of a line are two fields of a row at least, and little else."""
+    known = sum(part in fields for part in parts)
+    return known > 1 and 2 * known >= len(parts)
+
+
 def _check_names(names: Sequence[str], text: str, rules: TableRules) -> None:
     """Check the line of names, and say so where it shows how the table was written."""
     if not names:
@@ -49,21 +77,18 @@ def _check_names(names: Sequence[str], text: str, rules: TableRules) -> None:
         rules.check_columns(names, "csv")
     except RequestError:
         _check_separator(text, rules)
-        if names[0] in _ROW_NAMES and rules.are_names(names):
+        if names[0] in _ROW_NAMES and _are_names(names, rules.columns or ()):
             raise RequestError(400, f"csv: column 1 has row names; {_NO_ROW_NAMES}") from None
         raise
 
 
 def _check_separator(text: str, rules: TableRules) -> None:
-    """Reject a table whose cells are not separated by commas."""
-    first = text[: text.find("\n")].strip("\r")
-    for separator, name in _SEPARATORS.items():
-        if rules.are_names([part.strip('"') for part in first.split(separator)]):
-            raise RequestError(
-                400,
-                f"csv: the cells are separated by {name}, expected commas, and points in numbers; "
-                "R's write.csv and pandas' to_csv write that",
-            )
+    if found := other_separator(text, rules.columns or ()):
+        raise RequestError(
+            400,
+            f"csv: the cells are separated by {found}, expected commas, and points in numbers; "
+            "R's write.csv and pandas' to_csv write that",
+        )
 
 
 def _check_width(cells: Sequence[str], names: Sequence[str], line: int) -> None:

@@ -33,7 +33,6 @@ NULL: Final = "number_null"
 
 _WAY: Final = "way"
 _PATTERN: Final = "pattern"
-_NULLABLE: Final = "nullable"
 _BOUNDS: Final = ("ge", "le", "gt", "lt", "multiple_of")
 _NESTED: Final = frozenset(
     {"schema", "items_schema", "values_schema", "choices", "steps", "definitions", "fields"}
@@ -119,14 +118,13 @@ class JsonSchema(GenerateJsonSchema):
             raise PydanticOmit
         return {"type": "string", "pattern": metadata[_PATTERN]}
 
-    def function_wrap_schema(self, schema: core_schema.WrapValidatorFunctionSchema) -> Any:
-        """Describe how null is written as text; NaN is not JSON."""
-        metadata = schema.get("metadata", {})
-        if _WAY not in metadata:
-            return super().function_wrap_schema(schema)
-        if not metadata[_NULLABLE]:
+    def function_wrap_schema(
+        self, schema: core_schema.WrapValidatorFunctionSchema
+    ) -> JsonSchemaValue:
+        """Leave out what is not JSON, such as NaN."""
+        if _WAY in schema.get("metadata", {}):
             raise PydanticOmit
-        return {"type": "string", "enum": list(MISSING)}
+        return super().function_wrap_schema(schema)
 
 
 def _with_numbers(schema: Any, number: Number, *, nullable: bool = False) -> Any:
@@ -172,11 +170,11 @@ def _number(
     if schema["type"] == "int":  # a JSON schema counts 3.0 as an integer
         whole = core_schema.float_schema(strict=True, allow_inf_nan=False)
         numbers.append((core_schema.chain_schema([whole, lax], metadata={_WAY: _FLOAT}), _FLOAT))
-    texts = _texts(schema, lax)
+    texts = _texts(schema, lax, nullable=nullable)
     other = core_schema.no_info_wrap_validator_function(
         partial(_other, nullable=nullable, expected=_expected(schema)),
         {**lax, "strict": True},
-        metadata={_WAY: _OTHER, _NULLABLE: nullable},
+        metadata={_WAY: _OTHER},
     )
     ways = [*texts, *numbers] if text_first else [*numbers, *texts]
     return core_schema.union_schema(
@@ -184,8 +182,12 @@ def _number(
     )
 
 
-def _texts(schema: Mapping[str, Any], lax: Any) -> list[Any]:
-    metadata = {_WAY: _TEXT, _PATTERN: text_pattern(schema)}
+def _texts(schema: Mapping[str, Any], lax: Any, *, nullable: bool) -> list[Any]:
+    pattern = text_pattern(schema)
+    if nullable and pattern:
+        missing = "|".join(map(re.escape, MISSING))
+        pattern = f"^(?:{missing}|{pattern.removeprefix('^').removesuffix('$')})$"
+    metadata = {_WAY: _TEXT, _PATTERN: pattern}
     text = core_schema.str_schema(strict=True, pattern=f"^{NUMBER}$")
     if schema["type"] == "float":
         return [(core_schema.chain_schema([text, lax], metadata=metadata), _TEXT)]
