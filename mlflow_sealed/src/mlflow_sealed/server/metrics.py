@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter as Counted
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from prometheus_client import (
@@ -16,6 +17,8 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from mlflow_sealed.server import prometheus_compat
+from mlflow_sealed.server.asgi.request import Request
+from mlflow_sealed.server.asgi.responses import Response
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -72,17 +75,18 @@ class Metrics:
         self._unwritten: list[_Counted] = []
         self._in_flight = self._in_flight_written = 0
 
-    def begin(self) -> None:
-        """Count a request for predictions as in flight."""
+    @contextmanager
+    def in_flight(self) -> Iterator[None]:
+        """Count a request for predictions as in flight until it has its response."""
         self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
 
-    def end(self) -> None:
-        """Stop counting it as in flight."""
-        self._in_flight -= 1
-
-    def count(self, route: str, status: int, rows: int, seconds: float) -> None:
-        """Count one response. The route is one of ours, or ``other``."""
-        self._unwritten.append(_Counted(route, status, rows, seconds))
+    def note(self, request: Request, response: Response, seconds: float) -> None:
+        """Count a request and its response."""
+        self._unwritten.append(_Counted(request.route, response.status, response.rows, seconds))
 
     def write(self) -> None:
         """Write what was counted since the last time, so that all workers can read it."""

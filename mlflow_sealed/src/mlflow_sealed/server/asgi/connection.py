@@ -75,10 +75,12 @@ class Connection(UvicornConnection):
     def on_message_complete(self) -> None:
         """Respond, if that can be done at once."""
         if self._held is not None:
-            response = self.app.respond_at_once(dict(self.headers), b"".join(self._held))
-            if response is not None:
+            found = self.app.respond_at_once(dict(self.headers), b"".join(self._held))
+            if found is not None:
+                response, request_id = found
                 self._held = None
-                self.write_response(response.status, response.all_headers(), response.body)
+                headers = response.all_headers(request_id)
+                self.write_response(response.status, headers, response.body)
                 self._idle_since = self.loop.time()
                 return
             self._hand_over()
