@@ -25,6 +25,7 @@ from mlflow_sealed.server.asgi.request import (
 )
 from mlflow_sealed.server.asgi.request_body import Body, Message, Receive, StreamedBody, WholeBody
 from mlflow_sealed.server.asgi.responses import CLOSE, Response, error_response
+from mlflow_sealed.server.asgi.router import routes
 from mlflow_sealed.server.protocol.errors import RequestError
 from mlflow_sealed.server.settings import Settings
 
@@ -69,7 +70,7 @@ class Application:
         close: Callable[[], None] = lambda: None,
     ) -> None:
         self._handler = handler
-        self._paths = paths
+        self._routes = routes(paths, settings.paths)
         self._max_bytes = settings.max_body_bytes
         self._timeout_s = settings.timeout_s
         self._readiness = readiness
@@ -136,7 +137,7 @@ class Application:
     def _request(
         self, method: str, path: str, headers: Mapping[bytes, bytes], body: Body
     ) -> Request:
-        route = path if path in self._paths else OTHER
+        route = self._routes.get(path, OTHER)
         return Request(method, route, headers, body, self._ids.of(headers), time.perf_counter())
 
     async def _respond(self, request: Request) -> Response:

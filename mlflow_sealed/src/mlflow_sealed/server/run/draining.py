@@ -27,16 +27,25 @@ class DrainingServer(UvicornServer):
         The file descriptor of a pipe that gets one byte once requests are answered.
     drain
         Called when the server is about to end.
+    delay_s
+        How long new connections are still taken then, in seconds.
     patience_s
         How long the event loop may be held up, in seconds.
     """
 
     def __init__(
-        self, config: Config, ready: int, *, drain: Callable[[], None], patience_s: float
+        self,
+        config: Config,
+        ready: int,
+        *,
+        drain: Callable[[], None],
+        delay_s: float,
+        patience_s: float,
     ) -> None:
         super().__init__(config)
         self._ready = ready
         self._drain = drain
+        self._delay_s = delay_s
         self._patience_s = patience_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -51,9 +60,11 @@ class DrainingServer(UvicornServer):
         """Let open connections send what is under way, respond, and close them then.
 
         uvicorn drops a connection that waits to be accepted, and closes at once a connection on
-        which it has not read a request yet.
+        which it has not read a request yet. While further ones are taken, each response closes its
+        connection, so that the next request goes to another server once the port is closed.
         """
         self._drain()
+        await self._delay()
         waiting = [accepted for listener in sockets or [] for accepted in _accept_all(listener)]
         self.stop_listening()
         for accepted in waiting:
@@ -64,6 +75,13 @@ class DrainingServer(UvicornServer):
         while self.connections and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)
+
+    async def _delay(self) -> None:
+        end = time.monotonic() + self._delay_s
+        while (left := end - time.monotonic()) > 0:
+            await self.on_tick(0)  # the header Date, which it writes anew
+            self.announce_close()
+            await asyncio.sleep(min(left, 1))
 
     async def _watch(self) -> None:
         while True:

@@ -75,6 +75,7 @@ def _server(app: "Application", ready: int) -> "DrainingServer":
 
     from mlflow_sealed.server.run.draining import DrainingServer  # noqa: PLC0415 # likewise
 
+    settings = Settings.read()
     config = Config(
         app,
         http=_CONNECTION,
@@ -86,9 +87,16 @@ def _server(app: "Application", ready: int) -> "DrainingServer":
         log_level="warning",
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=GRACE_S - settings.drain_delay_s,
     )
-    return DrainingServer(config, ready, drain=app.drain, patience_s=app.patience_s)
+    return DrainingServer(
+        config,
+        ready,
+        drain=app.drain,
+        delay_s=settings.drain_delay_s,
+        patience_s=app.patience_s,
+    )
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
