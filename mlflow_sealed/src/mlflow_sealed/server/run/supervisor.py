@@ -29,6 +29,9 @@ CANNOT_START: Final = 3
 GRACE_S: Final = 25
 """How long a request that was accepted may take after SIGTERM."""
 
+MARGIN_S: Final = 2
+"""How long after that a worker that has not ended is killed."""
+
 _DEATHS: Final = 5
 _DEATHS_WITHIN_S: Final = 60
 
@@ -134,7 +137,7 @@ class Supervisor:
     def _drain(self) -> int:
         for worker in self._workers.values():
             worker.terminate()
-        deadline = time.monotonic() + GRACE_S + 2
+        deadline = time.monotonic() + GRACE_S + MARGIN_S
         for worker in self._workers.values():
             try:
                 worker.wait(max(0, deadline - time.monotonic()))
