@@ -3,6 +3,7 @@
 import pytest
 
 from mlflow_sealed.server.asgi.application import Application
+from mlflow_sealed.server.asgi.observers import Observers
 from mlflow_sealed.server.asgi.pages import Readiness
 from mlflow_sealed.server.run import supervisor
 from mlflow_sealed.server.run.draining import LINGER_S, DrainingServer
@@ -12,7 +13,13 @@ from mlflow_sealed.server.settings import MOST_DRAIN_DELAY_S, Settings
 def server(**settings: int) -> DrainingServer:
     """Return a server that nothing has started."""
     ours = Settings(**settings)  # type: ignore[arg-type]
-    app = Application(None, (), ours, readiness=Readiness(), on_close=())  # type: ignore[arg-type]
+    app = Application(
+        None,  # type: ignore[arg-type] # no request comes
+        (),
+        ours,
+        readiness=Readiness(),
+        observers=Observers([]),
+    )
     return DrainingServer(app, ours, -1)
 
 

@@ -15,6 +15,7 @@ from mlflow_sealed import process
 from mlflow_sealed.flavor import manifest
 from mlflow_sealed.server.app import WithLifespan, app
 from mlflow_sealed.server.asgi.application import Application
+from mlflow_sealed.server.asgi.observers import Observers
 from mlflow_sealed.server.asgi.pages import Readiness
 from mlflow_sealed.server.settings import Settings
 from tests.environ import ROOT
@@ -94,7 +95,8 @@ def test_the_lifespan_ends_the_application_and_a_websocket_is_rejected() -> None
         (),
         Settings(),
         readiness=readiness,
-        on_close=(lambda: closed.append(True),),
+        observers=Observers([]),
+        close=lambda: closed.append(True),
     )
     assert asked(application, "lifespan", "lifespan.startup", "lifespan.shutdown") == [
         "lifespan.startup.complete",
