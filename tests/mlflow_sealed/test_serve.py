@@ -11,7 +11,7 @@ FOREIGN = {
     "AIP_HTTP_PORT": "8080",
     "SAGEMAKER_BIND_TO_PORT": "8081",
 }
-"""What conda, shells and platforms export for other ends."""
+"""What conda, shells and platforms export for other purposes."""
 
 
 @pytest.mark.parametrize(

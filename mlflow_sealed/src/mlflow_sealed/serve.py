@@ -42,7 +42,7 @@ def serve(model: Path, project: Project, environ: Mapping[str, str]) -> int:
 
     The server gets no credential. SCORING_LISTEN_HOST and SCORING_LISTEN_PORT say where it listens,
     127.0.0.1:5000 if not set. HOST and PORT count in a container only: here, shells and conda set
-    them for other ends.
+    them for other purposes.
 
     Raises
     ------

@@ -61,7 +61,7 @@ class Settings:
         SCORING_KEEP_ALIVE_S, in seconds: a connection stays open this long without a request. More
         than the 60 s of common proxies (AWS's load balancer, nginx), because a request that they
         send while it closes is lost; less than the 240 s after which Azure's load balancer drops it
-        without a word.
+        silently.
     drain_delay_s
         SCORING_DRAIN_DELAY_S, in seconds: new connections are still taken this long after SIGTERM,
         while /ready says 503.

@@ -32,6 +32,6 @@ def test_the_delay_and_what_follows_it_are_over_before_the_worker_is_killed(dela
 
 
 def test_an_idle_connection_outlives_those_of_common_proxies_by_default() -> None:
-    """60 s: AWS's load balancer, nginx. 240 s: Azure's drops what is idle without a word."""
+    """60 s: AWS's load balancer, nginx. 240 s: Azure's drops what is idle silently."""
     assert 60 < server().config.timeout_keep_alive < 240
     assert server(keep_alive_s=620).config.timeout_keep_alive == 620

@@ -33,9 +33,13 @@ class Connection(UvicornConnection):
     _is_over = False  # nothing more is read
 
     def connection_made(self, transport: Any) -> None:
-        """Wait for the first request."""
+        """Wait for the first request, as long as for any other.
+
+        A proxy may open connections before it needs them. It would take a 408 that comes unasked
+        for the response to its next request.
+        """
         super().connection_made(transport)
-        self._head_since = self.loop.time()
+        self._idle_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
         """Take what comes; the parser calls the methods below."""
