@@ -4,7 +4,7 @@ import re
 from collections import Counter as Counted
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Final
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -17,8 +17,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from mlflow_sealed.server import prometheus_compat
-from mlflow_sealed.server.asgi.request import Request
-from mlflow_sealed.server.asgi.responses import Response
+from mlflow_sealed.server.served import Served
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -27,13 +26,6 @@ BUCKETS_S: Final = (
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )
 """The upper bounds of the latency histogram, in seconds."""
-
-
-class _Counted(NamedTuple):
-    route: str
-    status: int
-    rows: int
-    seconds: float
 
 
 class Metrics:
@@ -72,7 +64,7 @@ class Metrics:
         _set_model_info(identity, own)
         self._counters: dict[tuple[str, int], Counter] = {}
         self._histograms: dict[str, Histogram] = {}
-        self._unwritten: list[_Counted] = []
+        self._unwritten: list[Served] = []
         self._in_flight = self._in_flight_written = 0
 
     @contextmanager
@@ -84,9 +76,9 @@ class Metrics:
         finally:
             self._in_flight -= 1
 
-    def note(self, request: Request, response: Response, seconds: float) -> None:
-        """Count a request and its response."""
-        self._unwritten.append(_Counted(request.route, response.status, response.rows, seconds))
+    def note(self, served: Served) -> None:
+        """Count a request."""
+        self._unwritten.append(served)
 
     def write(self) -> None:
         """Write what was counted since the last time, so that all workers can read it."""

@@ -14,6 +14,7 @@ from mlflow_sealed.server.asgi.pages import Readiness
 from mlflow_sealed.server.asgi.request import Handler, Request
 from mlflow_sealed.server.asgi.responses import Response
 from mlflow_sealed.server.protocol.errors import RequestError
+from mlflow_sealed.server.served import Served
 from mlflow_sealed.server.settings import Settings
 
 ID = b"0f8fad5bd9cb469fa16570867728950e"
@@ -53,9 +54,9 @@ class Notes:
         self.noted: list[tuple[bytes, int, int]] = []
         self.writes = 0
 
-    def note(self, request: Request, response: Response, seconds: float) -> None:
-        assert 0 < seconds < 60
-        self.noted.append((request.id, response.status, response.rows))
+    def note(self, served: Served) -> None:
+        assert 0 < served.seconds < 60
+        self.noted.append((served.id, served.status, served.rows))
 
     def write(self) -> None:
         self.writes += 1

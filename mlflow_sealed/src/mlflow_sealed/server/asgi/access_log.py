@@ -6,8 +6,7 @@ import time
 from contextlib import suppress
 from functools import lru_cache
 
-from mlflow_sealed.server.asgi.request import Request
-from mlflow_sealed.server.asgi.responses import Response
+from mlflow_sealed.server.served import Served
 
 
 class AccessLog:
@@ -16,9 +15,9 @@ class AccessLog:
     def __init__(self) -> None:
         self._lines: list[str] = []
 
-    def note(self, request: Request, response: Response, seconds: float) -> None:
-        """Log a request and its response."""
-        self._lines.append(_line(request, response, seconds))
+    def note(self, served: Served) -> None:
+        """Log a request."""
+        self._lines.append(_line(served))
 
     def write(self) -> None:
         """Write the lines so far."""
@@ -28,13 +27,13 @@ class AccessLog:
                 os.write(sys.stdout.fileno(), "".join(lines).encode())
 
 
-def _line(request: Request, response: Response, seconds: float) -> str:
+def _line(served: Served) -> str:
     now = time.time()
     return (
         f'{{"time": "{_second(int(now))}.{int(now % 1 * 1000):03}Z", '
-        f'"id": "{request.id.decode()}", "route": "{request.route}", '
-        f'"status": {response.status}, "rows": {response.rows}, '
-        f'"ms": {seconds * 1000:.3f}}}\n'
+        f'"id": "{served.id.decode()}", "route": "{served.route}", '
+        f'"status": {served.status}, "rows": {served.rows}, '
+        f'"ms": {served.seconds * 1000:.3f}}}\n'
     )
 
 

@@ -149,7 +149,7 @@ class Application:
         except Exception as error:  # noqa: BLE001 # uvicorn would log a stack trace
             failure = RequestError(500, f"the server failed with {type(error).__name__}")
             response = error_response(failure, request.id)
-        self._observers.note(request, response, time.perf_counter() - request.begin)
+        self._observers.note(request, response)
         return response
 
 
