@@ -6,8 +6,11 @@ from typing import Any, Final
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-SHARED: Final = {"tests/training/spark": "tests/mlflow_sealed/batch"}
-"""Folders whose tests use what those of another folder have made: here, Spark's cluster."""
+SHARED: Final = {
+    "tests/training/spark": "tests/mlflow_sealed/batch",  # Spark's cluster
+    "tests/training/test_ui.py": "tests/integration",  # what ``mlflow run`` has trained
+}
+"""Folders and files whose tests use what those of another folder have made."""
 
 
 class ByFolder(LoadScopeScheduling):  # type: ignore[misc] # has no types
@@ -25,18 +28,17 @@ class ByFolder(LoadScopeScheduling):  # type: ignore[misc] # has no types
 def scope(root: Path, nodeid: str) -> str:
     """Return the folder or the file that one process runs the tests of."""
     file = PurePath(nodeid.partition("::")[0])
-    folder = str(file.parent)
-    return SHARED.get(folder, folder) if _is_whole(root, nodeid) else str(file)
+    alone = str(file.parent if _is_whole(root, file) else file)
+    return SHARED.get(alone, alone)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Run the whole folders first: they take minutes, and single files fill up the end."""
-    items.sort(key=lambda item: not _is_whole(config.rootpath, item.nodeid))
+    items.sort(key=lambda item: scope(config.rootpath, item.nodeid).endswith(".py"))
 
 
-def _is_whole(root: Path, nodeid: str) -> bool:
-    folder = PurePath(nodeid.partition("::")[0]).parent
-    return folder != PurePath("tests") and (root / folder / "conftest.py").exists()
+def _is_whole(root: Path, file: PurePath) -> bool:
+    return file.parent != PurePath("tests") and (root / file.parent / "conftest.py").exists()
 
 
 @pytest.hookimpl(optionalhook=True)  # without xdist too

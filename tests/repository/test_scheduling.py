@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests import scheduling
 from tests.environ import ROOT
 
@@ -47,11 +49,11 @@ def test_a_folder_with_a_conftest_and_any_other_file_are_run_by_one_process_each
     assert first == "engine/test_a.py"  # although a_plain comes before it
 
 
-def test_folders_that_share_what_they_use_are_run_by_one_process() -> None:
-    training, scoring = (
-        scheduling.scope(ROOT, f"tests/{file}.py::test_it[::]")
-        for file in ("training/spark/test_fit_on_spark", "mlflow_sealed/batch/test_cluster")
-    )
-    assert training == scoring == "tests/mlflow_sealed/batch"
-    for folders in scheduling.SHARED.items():
-        assert all((ROOT / folder / "conftest.py").exists() for folder in folders)
+@pytest.mark.parametrize(("alone", "folder"), scheduling.SHARED.items(), ids=scheduling.SHARED)
+def test_tests_that_share_what_another_folder_has_made_are_run_by_its_process(
+    alone: str, folder: str
+) -> None:
+    file = alone if alone.endswith(".py") else f"{alone}/test_file.py"
+    assert (ROOT / alone).exists()
+    shared = [scheduling.scope(ROOT, f"{one}::test_it") for one in (file, f"{folder}/test_file.py")]
+    assert shared == [folder, folder]

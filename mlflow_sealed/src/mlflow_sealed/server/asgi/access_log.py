@@ -6,31 +6,18 @@ import time
 from contextlib import suppress
 from functools import lru_cache
 
-from mlflow_sealed.server.asgi.delayed_write import DelayedWrite
-from mlflow_sealed.server.asgi.request import Handler, Request
-from mlflow_sealed.server.asgi.responses import Response
+from mlflow_sealed.server.served import Served
 
 
 class AccessLog:
-    """Logs each request, without anything that a client sent but its request id.
+    """Logs each request, without anything that a client sent but its request id."""
 
-    Parameters
-    ----------
-    handler
-        Responds to the requests.
-    """
-
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
+    def __init__(self) -> None:
         self._lines: list[str] = []
-        self._delayed = DelayedWrite(self.write)
 
-    async def respond(self, request: Request) -> Response:
-        """Respond to a request, and log it."""
-        response = await self._handler.respond(request)
-        self._lines.append(_line(request, response))
-        self._delayed.schedule()
-        return response
+    def note(self, served: Served) -> None:
+        """Log a request."""
+        self._lines.append(_line(served))
 
     def write(self) -> None:
         """Write the lines so far."""
@@ -40,13 +27,13 @@ class AccessLog:
                 os.write(sys.stdout.fileno(), "".join(lines).encode())
 
 
-def _line(request: Request, response: Response) -> str:
+def _line(served: Served) -> str:
     now = time.time()
     return (
         f'{{"time": "{_second(int(now))}.{int(now % 1 * 1000):03}Z", '
-        f'"id": "{request.id.decode()}", "route": "{request.route}", '
-        f'"status": {response.status}, "rows": {response.rows}, '
-        f'"ms": {request.seconds() * 1000:.3f}}}\n'
+        f'"id": "{served.id.decode()}", "route": "{served.route}", '
+        f'"status": {served.status}, "rows": {served.rows}, '
+        f'"ms": {served.seconds * 1000:.3f}}}\n'
     )
 
 

@@ -7,27 +7,30 @@ little, and stays small.
 import contextlib
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import IO, Final
 
 from mlflow_sealed.flavor import manifest
 from mlflow_sealed.server import prometheus_compat
-from mlflow_sealed.server.settings import StartError, address, retired, worker_count
+from mlflow_sealed.server.run.counts import counts_folder
+from mlflow_sealed.server.run.listening import address, listen
+from mlflow_sealed.server.settings import retired, worker_count
 
 CANNOT_START: Final = 3
 """The exit status if the model or a setting is invalid."""
 
 GRACE_S: Final = 25
 """How long a request that was accepted may take after SIGTERM."""
+
+MARGIN_S: Final = 2
+"""How long after that a worker that has not ended is killed."""
 
 _DEATHS: Final = 5
 _DEATHS_WITHIN_S: Final = 60
@@ -56,6 +59,7 @@ class Supervisor:
         self._ending = False
         self._counts = ""
         self._warnings = retired(environ)
+        self._environ = environ
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT, and return 0; return another status if it cannot go on."""
@@ -64,8 +68,8 @@ class Supervisor:
         for warning in self._warnings:
             print(warning, file=sys.stderr, flush=True)
         manifest.check(self._model)
-        listener = _listen(self._host, self._port)
-        with _counts() as self._counts:
+        listener = listen(self._host, self._port)
+        with counts_folder(self._environ) as self._counts:
             try:
                 status = self._serve(listener)
             finally:
@@ -133,7 +137,7 @@ class Supervisor:
     def _drain(self) -> int:
         for worker in self._workers.values():
             worker.terminate()
-        deadline = time.monotonic() + GRACE_S + 2
+        deadline = time.monotonic() + GRACE_S + MARGIN_S
         for worker in self._workers.values():
             try:
                 worker.wait(max(0, deadline - time.monotonic()))
@@ -148,38 +152,9 @@ class Supervisor:
         self._ending = True
 
 
-@contextlib.contextmanager
-def _counts() -> Iterator[str]:
-    """Give a folder for the workers' counts, and remove it."""
-    try:
-        folder = tempfile.mkdtemp(prefix="scoring-")
-    except OSError as error:
-        raise StartError(
-            f"no folder for temporary files can be written to ({error.strerror}): give the "
-            "container one with --tmpfs /tmp, or set TMPDIR"
-        ) from None
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _reap_orphans(workers: Mapping[int, object]) -> None:
     """Reap the orphans that process 1 inherits, but not the workers."""
     with contextlib.suppress(ChildProcessError):
         found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if found and found.si_pid not in workers:
             os.waitpid(found.si_pid, os.WNOHANG)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        raise StartError(f"cannot listen on {host} port {port}: {error.strerror}") from None
-    listener.listen(2048)
-    listener.setblocking(False)  # noqa: FBT003 # the socket's own signature
-    return listener

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from mlflow_sealed.server.offload import signal_on_parents_end
-from mlflow_sealed.server.run.supervisor import CANNOT_START, GRACE_S
+from mlflow_sealed.server.run.supervisor import CANNOT_START
 from mlflow_sealed.server.settings import Settings, StartError
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 ENVIRON: Final = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
 """What MLflow has to find in the environment when it is imported."""
-
-_CONNECTION: Final = "mlflow_sealed.server.asgi.connection:Connection"
 
 
 def work(listener: int, ready: int, model: Path) -> int:
@@ -71,24 +69,9 @@ def _load_app(model: Path) -> "Application":
 
 
 def _server(app: "Application", ready: int) -> "DrainingServer":
-    from uvicorn import Config  # noqa: PLC0415 # see _load_app
+    from mlflow_sealed.server.run.draining import DrainingServer  # noqa: PLC0415 # see _load_app
 
-    from mlflow_sealed.server.run.draining import DrainingServer  # noqa: PLC0415 # likewise
-
-    config = Config(
-        app,
-        http=_CONNECTION,
-        loop="uvloop",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        access_log=False,
-        log_level="warning",
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
-    )
-    return DrainingServer(config, ready, drain=app.drain, patience_s=app.patience_s)
+    return DrainingServer(app, Settings.read(), ready)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
