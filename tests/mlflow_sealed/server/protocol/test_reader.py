@@ -271,6 +271,10 @@ ROW_NAMES: Final = "write no row names (R: row.names = FALSE, pandas: index=Fals
         (f",{NAMES}\n0,{LINE}\n", f"csv: column 1 has row names; {ROW_NAMES}"),
         (f"Unnamed: 0,{NAMES}\n0,{LINE}\n", f"csv: column 1 has row names; {ROW_NAMES}"),
         (f'{QUOTED}\n"1",{LINE}\n', f"csv line 2: has 6 cells, expected 5; {ROW_NAMES}, and"),
+        (
+            f"{NAMES}\n{LINE}\n".replace(",", ", "),
+            "csv: there are spaces next to commas, expected none in names and numbers",
+        ),
         (f"{NAMES}\n{LINE},1,2\n", "csv line 2: has 7 cells, expected 5"),
         (f"id,{NAMES}\n7,{LINE}\n", "csv: columns 1 that are not known; expected"),
         ("a;b;c\n1;2;3\n", "csv: columns 1 that are not known; expected"),

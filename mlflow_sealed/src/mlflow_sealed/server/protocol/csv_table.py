@@ -79,6 +79,11 @@ def _check_names(names: Sequence[str], text: str, rules: TableRules) -> None:
         _check_separator(text, rules)
         if names[0] in _ROW_NAMES and _are_names(names, rules.columns or ()):
             raise RequestError(400, f"csv: column 1 has row names; {_NO_ROW_NAMES}") from None
+        stripped = [name.strip() for name in names]
+        if stripped != list(names) and _are_names(stripped, rules.columns or ()):
+            raise RequestError(
+                400, "csv: there are spaces next to commas, expected none in names and numbers"
+            ) from None
         raise
 
 
