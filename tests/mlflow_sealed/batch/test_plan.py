@@ -79,7 +79,7 @@ PARQUETS: dict[str, tuple[pa.Table, str]] = {
     "a column of ours": (table(pred=1), "columns taken by the output: pred$"),
     "a type that is no number": (
         table(months=True),
-        "column months is of type bool, expected a number",
+        "a.parquet: column 'months' holds booleans; expected numbers, or numbers as text",
     ),
     "no rows": (table(0, x=1).select([]), "columns missing"),
 }

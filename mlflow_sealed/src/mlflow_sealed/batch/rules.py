@@ -142,11 +142,12 @@ def check(
     Parameters
     ----------
     columns
-        An array for each rule, all of one length: integers, floating-point numbers, or text. Null,
-        NaN and what `number_spelling.MISSING` has are null.
+        An array for each rule, all of one length: integers, floating-point numbers, decimals, or
+        text, also dictionaries of them. Null, NaN and what `number_spelling.MISSING` has are null.
     rules
         The rules of `record`, from `rules_of`.
     """
+    columns = {name: _plain(column) for name, column in columns.items()}
     records, sure = {}, None
     for rule in rules:
         values, read = _numbers(columns[rule.name])
@@ -156,17 +157,6 @@ def check(
     accepted = np.ones(0, dtype=np.bool_) if sure is None else sure
     broken = _one_by_one(columns, records, accepted, rules, record)
     return Checked(pd.DataFrame(records), accepted, broken)
-
-
-def is_readable(kind: pa.DataType) -> bool:
-    """Return whether a column of a type can be checked."""
-    return bool(
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_null(kind)
-    )
 
 
 def _one_by_one(
@@ -214,6 +204,17 @@ def _python(value: Any, *, whole: bool) -> Any:
         return number_spelling.read(value, whole=whole)
     except ValueError:
         return _NO_NUMBER
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Return a column as integers, floating-point numbers or text."""
+    if pa.types.is_dictionary(column.type):
+        return _plain(column.dictionary_decode())
+    if pa.types.is_string_view(column.type):
+        return column.cast(pa.string())
+    if pa.types.is_decimal(column.type):  # by its digits: pyarrow's own double is a last bit off
+        return column.cast(pa.string()).cast(pa.float64())
+    return column
 
 
 def _numbers(column: pa.Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:

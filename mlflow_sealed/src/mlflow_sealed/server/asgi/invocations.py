@@ -7,6 +7,7 @@ from mlflow_sealed.server.asgi.inline_policy import InlinePolicy
 from mlflow_sealed.server.asgi.request import Request
 from mlflow_sealed.server.asgi.responses import Response
 from mlflow_sealed.server.offload import BusyError, EndedError, Offload
+from mlflow_sealed.server.protocol import parquet
 from mlflow_sealed.server.protocol.errors import RequestError
 from mlflow_sealed.server.protocol.media_types import PARQUET, parse_media_type
 from mlflow_sealed.server.result import Score, ScoringResult
@@ -67,5 +68,5 @@ class Invocations:
             raise RequestError(503, "too many requests at once", headers=retry) from None
         except EndedError:
             if media_type == PARQUET:
-                raise RequestError(400, "the body is Parquet that cannot be read") from None
+                raise RequestError(400, parquet.UNREADABLE) from None
             raise RequestError(500, "the model's process ended before it answered") from None

@@ -133,12 +133,8 @@ class Reader:
         return self._with_params(self._checked(self._cells, rows, "csv"), None)
 
     def _parquet(self, body: bytes) -> ModelInput:
-        rows = parquet.read(body, self.columns or (), self._check_parquet)
+        rows = parquet.read(body, self.columns or (), self._rules)
         return self._with_params(self._checked(self._rows, rows, "parquet"), None)
-
-    def _check_parquet(self, columns: Sequence[str], count: int) -> None:
-        self._rules.check_columns(columns, "parquet")
-        self._rules.check_count(count)
 
     def _checked(self, validator: Any, rows: Sequence[dict[str, Any]], form: str) -> list[Any]:
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
+from mlflow_sealed.server import arro3_compat
 from mlflow_sealed.server.offload import signal_on_parents_end
 from mlflow_sealed.server.run.supervisor import CANNOT_START
 from mlflow_sealed.server.settings import Settings, StartError
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
     from mlflow_sealed.server.asgi.application import Application
     from mlflow_sealed.server.run.draining import DrainingServer
 
-ENVIRON: Final = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
-"""What MLflow has to find in the environment when it is imported."""
+ENVIRON: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+    **arro3_compat.ENVIRON,
+}
+"""What MLflow, and arro3, have to find in the environment when they are imported."""
 
 
 def work(listener: int, ready: int, model: Path) -> int:
