@@ -96,6 +96,19 @@ def test_what_fastparquet_writes_is_read(kind: str, tmp_path: Path) -> None:
         assert_alike(file, tmp_path)
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+@pytest.mark.parametrize("is_dictionary", [False, True])
+def test_text_is_read_by_the_rule_of_json(
+    kind: pa.DataType, tmp_path: Path, *, is_dictionary: bool
+) -> None:
+    for values in (["121", "-0.5", ".5", "5e-05", "NA", "NaN", "null", ".", ""], ["33", "33.0"]):
+        texts = pa.array([*values, None], kind)
+        if is_dictionary and kind != pa.string_view():
+            texts = texts.dictionary_encode()
+        body = written(pa.table({"x": texts}))
+        assert_alike(File(str(kind), body, [*values, None]), tmp_path)
+
+
 def test_decimals_of_any_length_are_read(tmp_path: Path) -> None:
     assert_alike(decimals_in_byte_arrays(), tmp_path)
 
