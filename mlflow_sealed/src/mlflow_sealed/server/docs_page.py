@@ -15,6 +15,11 @@ _HTML: Final = """<!doctype html>
 <title>Scoring server</title>
 <link rel="icon" href="docs/favicon.png">
 <link rel="stylesheet" href="docs/swagger-ui.css">
+<style>
+/* The one address is no choice. What asks for a key stays. */
+.swagger-ui .scheme-container :is(.servers, .servers-title),
+.swagger-ui .scheme-container:not(:has(.auth-wrapper)) { display: none }
+</style>
 </head>
 <body>
 <div id="swagger-ui"></div>
@@ -30,6 +35,7 @@ _START: Final = """SwaggerUIBundle({
   defaultModelsExpandDepth: 3,
   defaultModelExpandDepth: 3,
   displayRequestDuration: true,
+  showExtensions: true,
 });
 """
 

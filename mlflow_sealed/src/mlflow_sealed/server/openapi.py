@@ -1,4 +1,8 @@
-"""The OpenAPI document of a typed model."""
+"""The OpenAPI document of a typed model.
+
+Linters find nothing in it, and generators of clients read all of it:
+tests/mlflow_sealed/server/served/test_clients.py runs them.
+"""
 
 import json
 from collections.abc import Mapping
@@ -7,13 +11,11 @@ from typing import Any, Final
 import mlflow
 from pydantic import TypeAdapter
 
+from mlflow_sealed.server import openapi_schemas
 from mlflow_sealed.server.mlflow_compat import ERROR_CODES
-from mlflow_sealed.server.protocol.json_body import LISTS, PARAMS, SPLIT
+from mlflow_sealed.server.openapi_schemas import Schemas
 from mlflow_sealed.server.protocol.media_types import CSV, JSON, PARQUET
-from mlflow_sealed.server.protocol.number_text import JsonSchema
 from mlflow_sealed.server.protocol.reader import Reader
-
-_REF: Final = "#/components/schemas/{model}"
 
 
 def document(
@@ -40,34 +42,45 @@ def document(
     authenticated
         Whether an API key is needed.
     """
-    schemas = _schemas(reader, result)
-    security: dict[str, Any] = (
-        {"security": [{"apiKey": []}, {"bearer": []}]} if authenticated else {}
-    )
-    invocations = {
-        **_predict(reader.max_rows, _content(reader, example, schemas)),
-        "responses": _responses(authenticated=authenticated),
-        **security,
-    }
+    schemas = openapi_schemas.schemas(reader, result)
+    content = _content(reader, example, schemas)
     return json.dumps(
         {
             "openapi": "3.1.0",
-            "info": {
-                "title": identity["model"],
-                "version": identity["version"] or "not registered",
-                "description": f"Served with MLflow's scoring protocol ({mlflow.__version__}).",
-            },
+            "info": _info(identity),
+            "servers": [_HERE],
+            "security": [],  # of each path that does not say otherwise
             "tags": [_PREDICTIONS, _OPERATIONS],
-            "paths": {"/invocations": {"post": invocations}, **_probes(security)},
+            "paths": {
+                "/invocations": {
+                    "post": {
+                        **_predict(reader.max_rows, content),
+                        "responses": _responses(schemas, authenticated=authenticated),
+                        **_security(authenticated=authenticated),
+                    }
+                },
+                **_probes(schemas),
+                "/metrics": _metrics(schemas, authenticated=authenticated),
+            },
             "components": {
-                "schemas": schemas,
-                **({"securitySchemes": _SECURITY} if authenticated else {}),
+                "schemas": schemas.components,
+                **({"securitySchemes": _SCHEMES} if authenticated else {}),
             },
         }
     ).encode()
 
 
-def _predict(max_rows: int, content: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _info(identity: Mapping[str, str]) -> dict[str, str]:
+    """Describe the model. Its version becomes that of a generated package, so it has to be one."""
+    origin = "" if identity["version"] else "The model is not from a registry. "
+    return {
+        "title": identity["model"],
+        "version": identity["version"] or "0",
+        "description": f"{origin}Served with MLflow's scoring protocol ({mlflow.__version__}).",
+    }
+
+
+def _predict(max_rows: int, content: dict[str, Any]) -> dict[str, Any]:
     """Describe the request, without the responses."""
     return {
         "operationId": "invocations",
@@ -75,119 +88,36 @@ def _predict(max_rows: int, content: dict[str, dict[str, Any]]) -> dict[str, Any
         "summary": "Predict",
         "description": (
             f"Predictions come in the order of the rows; there may be {max_rows:,}. "
-            "What is wrong with a request is listed by field, without repeating a value."
+            "What is wrong with a request is listed by field, without repeating a value. "
+            "A body may be packed with gzip, if Content-Encoding says so."
         ),
         "requestBody": {"required": True, "content": content},
     }
 
 
-def _schemas(reader: Reader, result: TypeAdapter[Any]) -> dict[str, Any]:
-    """Describe requests and responses, by the names that refer to them."""
-    schemas: dict[str, Any] = {}
-    rows = _described(reader.rows_schema, "validation", schemas)
-    predictions = _described(result.core_schema, "serialization", schemas)
-    schemas["InvocationResponse"] = _object({"predictions": predictions})
-    params = None
-    if reader.params_schema is not None:
-        params = _described(reader.params_schema, "validation", schemas)
-        params["type"] = ["object", "null"]
-    schemas["InvocationRequest"] = _request(reader, rows, params)
-    schemas["InvocationError"] = _ERROR
-    return schemas
-
-
-def _content(
-    reader: Reader, example: bytes | None, schemas: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
+def _content(reader: Reader, example: bytes | None, schemas: Schemas) -> dict[str, Any]:
     """Describe a request's body in each of the formats."""
-    content: dict[str, Any] = {JSON: {"schema": {"$ref": _REF.format(model="InvocationRequest")}}}
+    content: dict[str, Any] = {JSON: {"schema": schemas.request}}
     if example:
         content[JSON]["example"] = json.loads(example)
     if reader.columns:
         header = ",".join(reader.columns)
-        content[CSV] = {
-            "schema": {
-                "type": "string",
-                "description": "A line of names, in any order, then a line for each row",
-                **_csv_pattern(header, schemas.get(reader.row_name, {})),
-            },
-            "example": _csv_example(header, example),
-        }
+        content[CSV] = _csv(header, example, schemas.row)
         content[PARQUET] = {
             "schema": {"type": "string", "format": "binary", "description": f"Columns {header}"}
         }
     return content
 
 
-def _responses(*, authenticated: bool) -> dict[str, Any]:
-    errors = [status for status in _ERRORS if authenticated or status != 401]  # noqa: PLR2004 # no API key
+def _csv(header: str, example: bytes | None, row: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "200": _response("The predictions", "InvocationResponse"),
-        **{str(status): _failure(status) for status in errors},
-    }
-
-
-def _described(schema: Any, mode: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON schema of a type, and add the schemas that it refers to."""
-    made: dict[str, Any] = JsonSchema(ref_template=_REF).generate(schema, mode)
-    schemas.update(made.pop("$defs", {}))
-    return made
-
-
-def _request(reader: Reader, rows: Any, params: Any) -> dict[str, Any]:
-    forms: dict[str, Any] = dict.fromkeys(LISTS, rows)
-    if reader.columns:
-        forms[SPLIT] = _split(reader)
-    optional = {PARAMS: params} if params is not None else {}
-    return {"oneOf": [_object({name: form}, **optional) for name, form in forms.items()]}
-
-
-def _split(reader: Reader) -> dict[str, Any]:
-    """Describe a table by columns in the model's order; the server accepts any order."""
-    names = reader.columns or ()
-    values = [{"$ref": f"{_REF.format(model=reader.row_name)}/properties/{name}"} for name in names]
-    row = {
-        "type": "array",
-        "prefixItems": values,
-        "items": False,
-        "minItems": len(values),
-    }
-    columns = {"const": list(names)}
-    return _object(
-        {
-            "columns": columns,
-            "data": {"type": "array", "items": row},
+        "schema": {
+            "type": "string",
+            "description": "A line of names, in any order, then a line for each row",
+            **_csv_pattern(header, row),
         },
-        index={"type": ["array", "null"], "description": "Is not looked at"},
-    )
-
-
-def _object(required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {**required, **optional},
-        "required": list(required),
-        "additionalProperties": False,
+        "example": _csv_example(header, example),
     }
-
-
-def _response(description: str, schema: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {JSON: {"schema": {"$ref": _REF.format(model=schema)}}},
-    }
-
-
-def _failure(status: int) -> dict[str, Any]:
-    """Describe an error, with an example of its own."""
-    message = _ERRORS[status]
-    described = _response(message, "InvocationError")
-    described["content"][JSON]["example"] = {
-        "error_code": ERROR_CODES.get(status, "INTERNAL_ERROR"),
-        "message": _EXAMPLES.get(status, message[0].lower() + message[1:]),
-        "request_id": "0f8fad5bd9cb469fa16570867728950e",
-    }
-    return described
 
 
 def _csv_pattern(header: str, row: Mapping[str, Any]) -> dict[str, str]:
@@ -212,59 +142,87 @@ def _csv_example(header: str, example: bytes | None) -> str:
     return "\n".join([header, *lines, ""])
 
 
-def _probes(security: dict[str, Any]) -> dict[str, Any]:
-    def probe(operation: str, summary: str, content: dict[str, Any], **more: Any) -> dict[str, Any]:
-        ok = {"200": {"description": "Yes", "content": content}}
-        responses = {**ok, **more.pop("responses", {})}
-        return {
-            "get": {
-                "operationId": operation,
-                "tags": [_OPERATIONS["name"]],
-                "summary": summary,
-                "responses": responses,
-                **more,
-            }
-        }
-
-    text: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
-    unready = {"503": _response("About to end", "InvocationError")}
-    denied = {"401": _failure(401)} if security else {}
+def _responses(schemas: Schemas, *, authenticated: bool) -> dict[str, Any]:
+    errors = [status for status in _ERRORS if authenticated or status != 401]  # noqa: PLR2004 # no API key
     return {
-        "/ping": probe("ping", "Is the server up?", text),
-        "/health": probe("health", "Is the server up?", text),
-        "/ready": probe("ready", "Should requests be sent here?", text, responses=unready),
-        "/version": probe("version", "Which MLflow is this?", text),
-        "/metrics": probe(
-            "metrics",
-            "Counts for Prometheus",
-            text,
-            responses=denied,
-            **security,
-        ),
+        "200": _response("The predictions", {JSON: {"schema": schemas.response}}),
+        **_HEAD_TOO_LARGE,
+        **{str(status): _failure(status, schemas) for status in errors},
     }
 
 
-_ERROR: Final = _object(
-    {
-        "error_code": {"type": "string", "description": "MLflow's name for the kind of error"},
-        "message": {"type": "string", "description": "What was expected; no value of a request"},
-        "request_id": {"type": "string", "description": "The log has it too"},
+def _response(description: str, content: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": content}
+
+
+def _failure(status: int, schemas: Schemas) -> dict[str, Any]:
+    """Describe an error, with an example of its own."""
+    message = _ERRORS[status]
+    example = {
+        "error_code": ERROR_CODES.get(status, "INTERNAL_ERROR"),
+        "message": _EXAMPLES.get(status, message[0].lower() + message[1:]),
+        "request_id": "0f8fad5bd9cb469fa16570867728950e",
     }
-)
+    return _response(message, {JSON: {"schema": schemas.error, "example": example}})
+
+
+def _probes(schemas: Schemas) -> dict[str, Any]:
+    ending = {"503": _response("About to end", {JSON: {"schema": schemas.error}})}
+    return {
+        "/ping": _page("ping", "Is the server up?", _UP),
+        "/health": _page("health", "Is the server up?", _UP),
+        "/ready": _page("ready", "Should requests be sent here?", _READY, ending),
+        "/version": _page("version", "Which MLflow is this?", "The version alone."),
+    }
+
+
+def _metrics(schemas: Schemas, *, authenticated: bool) -> dict[str, Any]:
+    denied = {"401": _failure(401, schemas)} if authenticated else {}
+    page = _page("metrics", "Counts for Prometheus", "Summed over all workers.", denied)
+    page["get"].update(_security(authenticated=authenticated))
+    return page
+
+
+def _page(
+    operation: str,
+    summary: str,
+    description: str,
+    responses: Mapping[str, Any] = {},
+) -> dict[str, Any]:
+    return {
+        "get": {
+            "operationId": operation,
+            "tags": [_OPERATIONS["name"]],
+            "summary": summary,
+            "description": description,
+            "responses": {"200": _response("Yes", _TEXT), **_HEAD_TOO_LARGE, **responses},
+        }
+    }
+
+
+def _security(*, authenticated: bool) -> dict[str, Any]:
+    return {"security": [{name: []} for name in _SCHEMES]} if authenticated else {}
+
+
+_HERE: Final = {"url": ".", "description": "Where this document is, behind any proxy"}
+_PREDICTIONS: Final = {"name": "predictions", "description": "What the model is for"}
+_OPERATIONS: Final = {"name": "operations", "description": "For probes, monitoring and the curious"}
+_SCHEMES: Final = {
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
+_TEXT: Final = {"text/plain": {"schema": {"type": "string"}}}
+_UP: Final = "For probes of liveness: it answers as long as the server runs."
+_READY: Final = "For probes of readiness: the model has answered its example, and may be asked."
+_HEAD_TOO_LARGE: Final = {"431": {"description": "The headers are too large"}}
 _ERRORS: Final = {
     400: "The request is not what it says, or breaks a rule",
     401: "No API key, or a wrong one",
     408: "The body did not arrive in time",
     413: "The body has too many bytes or rows",
-    415: "The Content-Type is not one of these",
+    415: "The Content-Type or the Content-Encoding is not one of these",
     500: "The model failed",
     503: "Too many requests at once",
     504: "The answer took too long",
 }
 _EXAMPLES: Final = {400: "inputs.3.width: must be at most 600; inputs.3.age: is missing"}
-_PREDICTIONS: Final = {"name": "predictions"}
-_OPERATIONS: Final = {"name": "operations", "description": "For probes, monitoring and the curious"}
-_SECURITY: Final = {
-    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    "bearer": {"type": "http", "scheme": "bearer"},
-}

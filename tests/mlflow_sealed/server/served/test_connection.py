@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 import shutil
 import socket
 import subprocess
@@ -218,8 +219,9 @@ def test_an_offer_may_come_in_two_pieces_wherever_they_part(
 
 
 @own_lines
-def test_an_offer_may_come_byte_by_byte(server: Running) -> None:
-    sent = offering(post(about(110))) + offering(raw("GET", "/ping", {})) + closing(about(150))
+@pytest.mark.parametrize("request_", [post(about(110)), chunked(about(110))], ids=["", "chunked"])
+def test_an_offer_may_come_byte_by_byte(server: Running, request_: bytes) -> None:
+    sent = offering(request_) + offering(raw("GET", "/ping", {})) + closing(about(150))
     found = tell(server, *(sent[place : place + 1] for place in range(len(sent))))
     assert [status for status, _ in found] == [200, 200, 200]
     assert probability(found[2][1]) == expected(server, 150)
@@ -258,6 +260,81 @@ def test_thousands_of_offers_in_one_piece_are_answered_once_each(server: Running
         connection.sendall(offering(raw("GET", "/ping", {})) * 3000 + closing(about(150)))
         found = answers(connection)
     assert [status for status, _ in found] == [200] * 3001
+
+
+ODD: Final = {
+    "no JSON": post(b"{"),
+    "another format": post(about(110)).replace(JSON.encode(), b"text/html"),
+    "no format": post(about(110)).replace(b"Content-Type", b"X-Type"),
+    "a body that looks like a request": post(post(about(110))),
+    "no body": post(b""),
+    "no length": raw("POST", "/invocations", {"Content-Type": JSON}),
+    "two lengths": post(about(110)).replace(b"Host", b"Content-Length: 3\r\nHost", 1),
+    "a length and chunks": chunked(about(110)).replace(b"Host", b"Content-Length: 3\r\nHost", 1),
+    "a length that is none": post(about(110)).replace(b"Content-Length: ", b"Content-Length: x"),
+    "chunks that are none": chunked(about(110)).replace(b"\r\n28\r\n", b"\r\nzz\r\n", 1),
+    "chunks with extensions": chunked(about(110)).replace(b"\r\n28\r\n", b"\r\n28;a=b\r\n"),
+    "trailers": chunked(about(110))[:-2] + b"Upgrade: h2c\r\n\r\n",
+    "a line that is folded": post(about(110)).replace(b"Host", b"X: a\r\n b\r\nHost", 1),
+    "a line without a colon": post(about(110)).replace(b"Host", b"X\r\nHost", 1),
+    "a header without a value": post(about(110)).replace(b"Host", b"X:\r\nHost", 1),
+    "a header of other bytes": post(about(110)).replace(b"Host", b"X: \xe9\t\x80\r\nHost", 1),
+    "a header of control bytes": post(about(110)).replace(b"Host", b"X: \x01\r\nHost", 1),
+    "a header with a space": post(about(110)).replace(b"Host", b"X : y\r\nHost", 1),
+    "line feeds alone": post(about(110)).replace(b"\r\n", b"\n"),
+    "a whole address": post(about(110)).replace(b" /", b" http://test/", 1),
+    "a query": post(about(110), "/invocations?a=%C3%A9&b=c%0D%0A"),
+    "a path of other bytes": raw("GET", "/\xe9", {}),
+    "no path": raw("GET", "", {}),
+    "HEAD": raw("HEAD", "/ping", {}),
+    "OPTIONS": raw("OPTIONS", "*", {}),
+    "another method": raw("DELETE", "/ping", {}),
+    "no method": raw("NONE", "/ping", {}),
+    "another version": post(about(110)).replace(b"HTTP/1.1", b"HTTP/1.2"),
+    "HTTP/1.0": post(about(110)).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "HTTP/1.0 that stays": post(about(110))
+    .replace(b"HTTP/1.1", b"HTTP/1.0")
+    .replace(b"Host", b"Connection: keep-alive\r\nHost", 1),
+}
+
+
+@pytest.mark.parametrize("request_", ODD.values(), ids=ODD)
+def test_an_odd_request_gets_the_same_answers_with_an_offer_as_without(
+    server: Running, request_: bytes
+) -> None:
+    """And so does the request that follows, if it gets one."""
+    identified = request_.replace(b"Host: ", b"X-Request-Id: %b\r\nHost: " % (b"0" * 32), 1)
+    told = [
+        tell(server, sent + closing(about(150)))
+        for sent in (identified, identified.replace(b"Host: ", OFFER + b"Host: ", 1))
+    ]
+    assert told[0] == told[1]
+    assert [status for status, _ in told[0] if status == 500] == []
+
+
+@own_lines
+def test_offers_come_in_any_pieces(server: Running) -> None:
+    """Requests of all kinds, with and without an offer, cut wherever it may be."""
+    chance = random.Random(17)  # noqa: S311 # the same each time
+    kinds = [
+        (post(about(110)), 200),
+        (post(about(110, rows=100)), 200),
+        (chunked(about(110)), 200),
+        (chunked(about(110, rows=100), size=700), 200),
+        (post(b"{}"), 400),
+        (raw("GET", "/ping", {}), 200),
+    ]
+    right = expected(server, 110)
+    for _ in range(60):
+        chosen = chance.choices(kinds, k=6)
+        sent = b"".join(offering(one) if chance.random() < 0.6 else one for one, _ in chosen)
+        sent += closing(about(110))
+        cuts = sorted(chance.sample(range(1, len(sent)), chance.randint(0, 8)))
+        parts = [sent[start:end] for start, end in itertools.pairwise([0, *cuts, len(sent)])]
+        found = tell(server, *parts, pause_s=0.001)
+        assert [status for status, _ in found] == [*(status for _, status in chosen), 200]
+        answered = [body for status, body in found if status == 200 and body != b"\n"]
+        assert {probability(body) for body in answered} == {right}
 
 
 @own_lines
@@ -313,8 +390,10 @@ def java() -> str:
 
 @own_lines
 def test_javas_own_client_is_answered(server: Running, java: str) -> None:
+    """Four ways to send each body, one after the other and at once."""
     source = Path(__file__).parent / "clients" / "Client.java"
-    bodies = [about(glucose).decode() for glucose in (90, 130)] + [about(170, rows=200).decode()]
+    asked = [(90, 1), (130, 1), (170, 200)]
+    bodies = [about(glucose, rows=rows).decode() for glucose, rows in asked] + ["{}"]
     done = subprocess.run(
         [java, str(source), f"{server.url}/invocations", *bodies],
         capture_output=True,
@@ -322,8 +401,25 @@ def test_javas_own_client_is_answered(server: Running, java: str) -> None:
         timeout=60,
         check=True,
     )
-    lines = done.stdout.splitlines()
-    assert [line[:4] for line in lines] == ["200 "] * 3
-    assert [probability(line[4:].encode()) for line in lines] == [
-        expected(server, glucose) for glucose in (90, 130, 170)
-    ]
+    *lines, ping = done.stdout.splitlines()
+    assert [line[:4] for line in lines] == [*["200 "] * 12, *["400 "] * 4] * 2
+    right = [expected(server, glucose) for glucose, _ in asked for _ in range(4)]
+    for half in (lines[:16], lines[16:]):
+        assert [probability(line[4:].encode()) for line in half[:12]] == right
+    assert ping == "200 "
+
+
+@own_lines
+@pytest.mark.parametrize("rows", [1, 200, 4000], ids=lambda rows: f"{rows} rows")
+def test_curl_that_offers_http_2_is_answered(server: Running, rows: int, tmp_path: Path) -> None:
+    """It asks before it sends a body of a megabyte."""
+    [curl] = services.need("curl")
+    (tmp_path / "body").write_bytes(about(140, rows=rows))
+    options = ("--silent", "--show-error", "--http2", "--header", f"Content-Type: {JSON}")
+    address = f"{server.url}/invocations"
+    sent = ("--data-binary", f"@{tmp_path / 'body'}", address, address)
+    done = subprocess.run([curl, *options, *sent], capture_output=True, check=True)
+    nothing, *found = done.stdout.split(b'{"predictions"')
+    assert nothing == b""
+    right = expected(server, 140)
+    assert [probability(b'{"predictions"' + part) for part in found] == [right] * 2

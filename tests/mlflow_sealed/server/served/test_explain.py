@@ -122,17 +122,16 @@ def test_the_document_has_the_explanation_and_the_parameter(server: Running) -> 
     assert explained["required"] == KEYS
     assert list(explained["properties"]) == [*KEYS, "base_value", "contributions"]
     for name in ("base_value", "contributions"):
-        assert explained["properties"][name]["unit"] == "log-odds"
+        assert explained["properties"][name]["x-unit"] == "log-odds"
         assert explained["properties"][name]["description"]
     names = explained["properties"]["contributions"]["propertyNames"]["enum"]
     assert names == list(FEATURES)
     for request in schemas["InvocationRequest"]["oneOf"]:
-        params = request["properties"]["params"]
-        assert params["type"] == ["object", "null"]
-        assert params["properties"]["explain"] == {
-            "default": False,
-            "title": "Explain",
-            "type": "boolean",
+        form = schemas[request["$ref"].rpartition("/")[2]]
+        reference, null = form["properties"]["params"]["anyOf"]
+        assert null == {"type": "null"}
+        assert schemas[reference["$ref"].rpartition("/")[2]]["properties"] == {
+            "explain": {"default": False, "title": "Explain", "type": "boolean"}
         }
 
 

@@ -117,8 +117,8 @@ def test_its_document_has_its_types(triage: Running) -> None:
     assert {"Ticket", "Sender", "Triage"} <= set(schemas)
     assert schemas["Ticket"]["required"] == ["subject", "kind", "sender"]
     assert schemas["Triage"]["properties"]["note"]["anyOf"][1] == {"type": "null"}
-    params = schemas["InvocationRequest"]["oneOf"][0]["properties"]["params"]
-    assert set(params["properties"]) == set(PARAMS)
+    assert set(schemas["InvocationParams"]["properties"]) == set(PARAMS)
+    assert len(schemas["InvocationRequest"]["oneOf"]) == 4
     assert "glucose" not in json.dumps(schemas)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from mlflow.types.schema import ParamSchema
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from pydantic_core import CoreSchema, core_schema
 
 from mlflow_sealed.server.protocol import number_text
@@ -37,7 +37,7 @@ def params_schema(params: ParamSchema) -> CoreSchema:
 
 def columns(row: Any) -> tuple[str, ...] | None:
     """Return the names of a row's fields in JSON, None for rows that are not objects."""
-    if not isinstance(row, type) or not issubclass(row, BaseModel):
+    if not isinstance(row, type) or not issubclass(row, BaseModel) or issubclass(row, RootModel):
         return None
     return tuple(
         field.validation_alias if isinstance(field.validation_alias, str) else name
@@ -68,9 +68,29 @@ def field_names(schema: Any) -> Iterator[str]:
 
 def requires_all(rows: Mapping[str, Any]) -> bool:
     """Return whether every field of a row is required."""
+    fields = _fields(rows)
+    return bool(fields) and all(map(_is_required, fields.values()))
+
+
+def required_columns(rows: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names in JSON of the fields that every row must have."""
+    return tuple(
+        field.get("validation_alias", name)
+        for name, field in _fields(rows).items()
+        if _is_required(field)
+    )
+
+
+def _fields(rows: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schemas of the fields of a row, none for rows that are not objects."""
     model = rows["items_schema"]
     while model["type"] != "model-fields":
         if "schema" not in model:
-            return False
+            return {}
         model = model["schema"]
-    return all(field["schema"]["type"] != "default" for field in model["fields"].values())
+    fields: Mapping[str, Any] = model["fields"]
+    return fields
+
+
+def _is_required(field: Mapping[str, Any]) -> bool:
+    return bool(field["schema"]["type"] != "default")

@@ -38,6 +38,8 @@ def read(body: bytes, rules: TableRules) -> list[dict[str, str | None]]:
         raise RequestError(
             400, f"the body is not CSV: line {lines.line_num} cannot be read"
         ) from None
+    if not rows:
+        rules.check_empty(columns, "csv")
     return rows
 
 

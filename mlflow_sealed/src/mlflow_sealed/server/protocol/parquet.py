@@ -70,6 +70,8 @@ def _rows(body: bytes, fields: Sequence[str], rules: TableRules) -> list[dict[st
         for batch in batches:
             rules.check_count(len(rows) + batch.num_rows)
             rows += _records(batch, names)
+    if not rows:
+        rules.check_empty(names, "parquet")
     return rows
 
 

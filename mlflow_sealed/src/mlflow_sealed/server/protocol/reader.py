@@ -63,7 +63,8 @@ class Reader:
         self.max_rows = max_rows
         self.columns = core_schema.columns(row)
         self.row_name = getattr(row, "__name__", str(row))
-        self._rules = TableRules(self.columns, max_rows)
+        required = core_schema.required_columns(core_schema.split_definitions(self.rows_schema)[0])
+        self._rules = TableRules(self.columns, required, max_rows)
         self._duplicate_keys = DuplicateKeys(self.rows_schema, self.columns)
         self._known = frozenset((*FIELDS, *core_schema.field_names(self.rows_schema))) | {
             param.name for param in (params.params if params else ())
@@ -126,6 +127,8 @@ class Reader:
                     f"the {len(columns)} columns",
                 )
         rows = [dict(zip(columns, values, strict=True)) for values in split["data"]]
+        if not rows:
+            self._rules.check_empty(columns, SPLIT)
         return self._checked(self._rows, rows, SPLIT)
 
     def _csv(self, body: bytes) -> ModelInput:

@@ -12,6 +12,8 @@ class TableRules:
     ----------
     columns
         The names of the fields of a row, None for rows that are not objects.
+    required
+        Those that every row must have.
     max_rows
         The most rows.
 
@@ -21,8 +23,11 @@ class TableRules:
         As above.
     """
 
-    def __init__(self, columns: tuple[str, ...] | None, max_rows: int) -> None:
+    def __init__(
+        self, columns: tuple[str, ...] | None, required: tuple[str, ...], max_rows: int
+    ) -> None:
         self.columns = columns
+        self._required = required
         self._max_rows = max_rows
 
     def check_columns(self, columns: Sequence[str], where: str) -> None:
@@ -43,6 +48,18 @@ class TableRules:
             raise RequestError(
                 400, f"{where}: columns {', '.join(errors)}; expected {list(self.columns)}"
             )
+
+    def check_empty(self, columns: Sequence[str], where: str) -> None:
+        """Check that a table without rows has every required column; each row says it otherwise.
+
+        Raises
+        ------
+        RequestError
+            If one is missing (400).
+        """
+        missing = [name for name in self._required if name not in columns]
+        if missing:
+            raise RequestError(400, f"{where}: columns {missing} are missing")
 
     def check_count(self, count: int) -> None:
         """Check the number of rows.
