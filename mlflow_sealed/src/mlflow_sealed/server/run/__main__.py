@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from mlflow_sealed.flavor.manifest import ManifestError
+from mlflow_sealed.server.log_output import never_wait
 from mlflow_sealed.server.run.supervisor import CANNOT_START, Supervisor
 from mlflow_sealed.server.settings import StartError
 
@@ -19,6 +20,7 @@ MODEL: Final = Path("/opt/model")
 
 def main(arguments: list[str]) -> int:
     """Run the supervisor, or check the health of one that runs, and return the exit status."""
+    never_wait()
     try:
         if arguments[:1] == ["health"]:
             from mlflow_sealed.server.run.health import health  # noqa: PLC0415 # the supervisor needs no HTTP
