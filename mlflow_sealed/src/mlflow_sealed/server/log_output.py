@@ -14,7 +14,8 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, TextIO
+from functools import partial
+from typing import Final, NamedTuple, TextIO
 
 KEPT_BYTES: Final = 2**20
 """How much is kept for a reader that is late, in each process and for each output."""
@@ -22,6 +23,13 @@ KEPT_BYTES: Final = 2**20
 _PIECE_BYTES: Final = (
     select.PIPE_BUF
 )  # what a pipe takes whole or not at all, next to other writers
+
+
+class _Writer(NamedTuple):
+    """Writes as much as there is room for, or raises BlockingIOError; and what it has opened."""
+
+    write: Callable[[bytes], int]
+    close: Callable[[], None]
 
 
 class LogOutput(io.RawIOBase):
@@ -39,9 +47,9 @@ class LogOutput(io.RawIOBase):
         super().__init__()
         self.name = f"<output {descriptor}>"
         self._descriptor = descriptor
-        self._write = _writer(descriptor)
+        self._writers = [_writer(descriptor)]
         self._tell_dropped = tell_dropped
-        self._kept = b""
+        self._kept = bytearray()
         self._dropped = 0
 
     def fileno(self) -> int:
@@ -58,55 +66,53 @@ class LogOutput(io.RawIOBase):
 
     def write(self, data: bytes, /) -> int:  # type: ignore[override]
         """Write lines as far as there is room; keep or drop the others."""
-        size = len(data)
-        lines = bytes(data)
         self.flush()
-        if self._kept or self._dropped:
-            self._keep(lines)
+        if self._dropped:  # how many they are is told where they would be
+            self._dropped += bytes(data).count(b"\n")
         else:
-            self._kept = self._written(lines)
+            self._kept += data
+            self._write_kept()
             self._bound()
-        return size
+        return len(data)
 
     def flush(self) -> None:
         """Write what was kept, as far as there is room now."""
-        if self._kept:
-            self._kept = self._written(self._kept)
+        self._write_kept()
         if self._dropped and not self._kept:
-            told, self._dropped = self._tell_dropped(self._dropped), 0
-            self._kept = self._written(told)
+            self._kept += self._tell_dropped(self._dropped)
+            self._dropped = 0
+            self._write_kept()
 
     def renew(self) -> None:
         """Begin anew in a forked process: its parent has what was kept, its files are closed."""
-        self._write = _writer(self._descriptor)
-        self._kept, self._dropped = b"", 0
+        # The last one is not closed: the number of its file may be another's by now.
+        self._writers.append(_writer(self._descriptor))
+        self._kept, self._dropped = bytearray(), 0
+
+    def close(self) -> None:
+        """Close what was opened to write, but not the descriptor."""
+        if not self.closed:
+            super().close()
+            self._writers[-1].close()
 
     @property
     def is_late(self) -> bool:
         """Whether something is left to be written."""
         return bool(self._kept or self._dropped)
 
-    def _keep(self, lines: bytes) -> None:
-        if self._dropped:  # the lines that are dropped are told where they would be
-            self._dropped += lines.count(b"\n")
-        else:
-            self._kept += lines
-            self._bound()
-
     def _bound(self) -> None:
         if len(self._kept) > KEPT_BYTES:
             end = self._kept.rfind(b"\n", 0, KEPT_BYTES) + 1
             self._dropped += self._kept.count(b"\n", end)
-            self._kept = self._kept[:end]
+            del self._kept[end:]
 
-    def _written(self, lines: bytes) -> bytes:
-        """Write as much as there is room for, and return the rest."""
-        start = 0
+    def _write_kept(self) -> None:
+        kept, write, start = self._kept, self._writers[-1].write, 0
         with suppress(BlockingIOError):
-            while start < len(lines):
-                end = lines.rfind(b"\n", start, start + _PIECE_BYTES) + 1 or start + _PIECE_BYTES
-                start += self._write(lines[start:end])
-        return lines[start:]
+            while start < len(kept):
+                end = kept.rfind(b"\n", start, start + _PIECE_BYTES) + 1 or start + _PIECE_BYTES
+                start += write(bytes(kept[start:end]))
+        del kept[:start]
 
 
 def never_wait() -> None:
@@ -143,8 +149,8 @@ def _dropped_as_text(count: int) -> bytes:
     return f"warning: {count} lines were dropped here, because nothing read the log\n".encode()
 
 
-def _writer(descriptor: int) -> Callable[[bytes], int]:
-    """Return what writes to a descriptor as much as there is room for, or raises BlockingIOError.
+def _writer(descriptor: int) -> _Writer:
+    """Return what writes to a descriptor.
 
     Whether a descriptor waits is a property that all who have it share: a shell, or the program
     that started this one. So it stays as it is, and a pipe or a terminal is opened once more.
@@ -152,31 +158,31 @@ def _writer(descriptor: int) -> Callable[[bytes], int]:
     try:
         mode = os.fstat(descriptor).st_mode
     except OSError:
-        return len  # it is closed
+        return _Writer(len, _nothing)  # it is closed
     if stat.S_ISSOCK(mode):
-        return _socket_writer(descriptor)
+        connection = socket.socket(fileno=os.dup(descriptor))
+        return _Writer(partial(_sent, connection), connection.close)
     if not stat.S_ISFIFO(mode) and not stat.S_ISCHR(mode):
-        return lambda data: _written(descriptor, data)  # a file has room
+        return _Writer(partial(_written, descriptor), _nothing)  # a file has room
     path = f"/proc/self/fd/{descriptor}"
     try:
         own = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:  # it belongs to another user
-        return lambda data: _written_if_ready(descriptor, data)
-    return lambda data: _written(own, data)
+        return _Writer(partial(_written_if_ready, descriptor), _nothing)
+    return _Writer(partial(_written, own), partial(os.close, own))
 
 
-def _socket_writer(descriptor: int) -> Callable[[bytes], int]:
-    connection = socket.socket(fileno=os.dup(descriptor))
+def _nothing() -> None:
+    """Close nothing."""
 
-    def write(data: bytes) -> int:
-        try:
-            return connection.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-        except BlockingIOError:
-            raise
-        except OSError:
-            return len(data)
 
-    return write
+def _sent(connection: socket.socket, data: bytes) -> int:
+    try:
+        return connection.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return len(data)
 
 
 def _written(descriptor: int, data: bytes) -> int:

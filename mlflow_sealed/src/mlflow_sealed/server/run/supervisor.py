@@ -21,7 +21,7 @@ from mlflow_sealed.server import cgroup_memory
 from mlflow_sealed.server.run import deaths
 from mlflow_sealed.server.run.capacity import capacity
 from mlflow_sealed.server.run.wakeup import Wakeup
-from mlflow_sealed.server.run.workers import Workers
+from mlflow_sealed.server.run.workers import Ended, Workers
 from mlflow_sealed.server.settings import StartError, address, retired, workers_asked_for
 
 CANNOT_START: Final = 3
@@ -77,9 +77,10 @@ class Supervisor:
 
     def _begin(self) -> int:
         """Start the workers, and return 0; return the exit status if that is not possible."""
-        pid = self._workers.load()
-        if not self._workers.await_loaded():
-            return 0 if self._wakeup.is_ending else self._loading_failed(os.waitpid(pid, 0)[1])
+        if status := self._workers.load(waits=True):
+            return self._loading_failed(status)
+        if self._wakeup.is_ending:
+            return 0
         # The first worker alone: an error is printed once, not by each worker.
         status, said = self._workers.start_first()
         if status and not self._workers.alone and (said or status != signal.SIGKILL):
@@ -113,34 +114,33 @@ class Supervisor:
 
     def _watch(self) -> int:
         while not self._wakeup.is_ending:
-            for pid, status, said in self._workers.ended():
-                if exit_status := self._replace(pid, status, said):
+            for ended in self._workers.ended():
+                if exit_status := self._replace(ended):
                     return exit_status
             self._workers.fill(self._count)
             sys.stderr.flush()  # what its reader was late for
             self._workers.wait()
         return 0
 
-    def _replace(self, pid: int, status: int, said: str) -> int:
+    def _replace(self, ended: Ended) -> int:
         """Say why a process has ended; return 0 to replace it, else the exit status."""
-        is_loader = pid == self._workers.loader_pid
-        subject = LOADER if is_loader else f"worker {pid}"
-        advice = deaths.LOADING if is_loader else deaths.WORKERS.format(self._count)
-        reason = said or self._deaths.reason(status, advice=advice)
-        if (exit_status := os.waitstatus_to_exitcode(status)) > 0:
-            _say(f"error: {subject} {reason}")
+        subject = LOADER if ended.is_loader else f"worker {ended.pid}"
+        advice = deaths.LOADING if ended.is_loader else deaths.WORKERS.format(self._count)
+        reason = ended.said or self._deaths.reason(ended.status, advice=advice)
+        if (exit_status := os.waitstatus_to_exitcode(ended.status)) > 0:
+            _say(f"error: {subject}: {reason}" if ended.said else f"error: {subject} {reason}")
             return exit_status
         if self._deaths.are_too_many():
             _say(f"error: {subject} {reason}; processes are killed again and again")
             return 1
-        if is_loader:
-            self._workers.load()
-        _say(f"{subject} {reason}: {'started again' if is_loader else 'replaced'}")
+        if ended.is_loader:
+            self._workers.load(waits=False)
+        _say(f"{subject} {reason}: {'started again' if ended.is_loader else 'replaced'}")
         return 0
 
     def _loading_failed(self, status: int) -> int:
         """Return the exit status; say why the process has ended, if it has not said so itself."""
-        if os.WIFSIGNALED(status):
+        if os.waitstatus_to_exitcode(status) != CANNOT_START:
             _say(f"error: {LOADER} {self._deaths.reason(status, advice=deaths.LOADING)}")
         return CANNOT_START
 

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from mlflow_sealed.server import prometheus_compat
 from mlflow_sealed.server.cgroup_memory import process_bytes
@@ -16,6 +16,25 @@ from mlflow_sealed.server.run.wakeup import Wakeup
 
 _TRIAL_S: Final = 20  # the first worker that is forked answers by then, or none is forked
 _READ_BYTES: Final = 4096
+
+
+class Ended(NamedTuple):
+    """A process that has ended.
+
+    Attributes
+    ----------
+    pid, status
+        As `os.waitpid` returns them.
+    said
+        Why it could not answer requests, if it has said so.
+    is_loader
+        Whether it is the process that loads the model.
+    """
+
+    pid: int
+    status: int
+    said: str
+    is_loader: bool
 
 
 class Workers:
@@ -48,19 +67,23 @@ class Workers:
         self._loading: Loading | None = None  # None once none is forked any more
         self.alone = ""
 
-    @property
-    def loader_pid(self) -> int:
-        """The id of the process that loads the model, 0 if there is none."""
-        return self._loading.pid if self._loading else 0
+    def load(self, *, waits: bool) -> int:
+        """Start the process that loads the model.
 
-    def load(self) -> int:
-        """Start the process that loads the model, and return its id."""
-        self._loading = Loading(self._model, self._counts)
-        return self._loading.pid
+        Parameters
+        ----------
+        waits
+            Whether to wait until it has loaded it.
 
-    def await_loaded(self) -> bool:
-        """Wait until the model is loaded, and return whether it is."""
-        return self._loading is not None and self._note(self._wakeup.read(self._loading.fileno()))
+        Returns
+        -------
+        Its wait status if it has ended instead, else 0.
+        """
+        self._loading = loading = Loading(self._model, self._counts)
+        if not waits or self._note(self._wakeup.read(loading.fileno())) or self._wakeup.is_ending:
+            return 0
+        self._loading = None
+        return os.waitpid(loading.pid, 0)[1]
 
     def start_first(self) -> tuple[int, str]:
         """Start a worker, and wait until it answers.
@@ -117,15 +140,15 @@ class Workers:
                 for pid in before:
                     os.kill(pid, signal.SIGTERM)
 
-    def ended(self) -> list[tuple[int, int, str]]:
-        """Return the process ids and wait statuses of those that have ended, and what they said."""
+    def ended(self) -> list[Ended]:
+        """Return which processes have ended; not the workers that others have replaced already."""
         found = []
         if self._loading and (status := _status(self._loading.pid)) is not None:
-            found.append((self._loading.pid, status, ""))
+            found.append(Ended(self._loading.pid, status, "", is_loader=True))
         for pid, ready in list(self._ready.items()):
             if (status := _status(pid)) is not None:
                 if pid not in self._leaving:
-                    found.append((pid, status, _said(ready)))
+                    found.append(Ended(pid, status, _said(ready), is_loader=False))
                 self._forget(pid)
         _reap_orphans(self._ready)
         return found
