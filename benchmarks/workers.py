@@ -44,7 +44,11 @@ WORK: Final = ROOT / ".cache" / "workers"
 
 NOW: Final = "these sources"
 BEFORE: Final = "the commit before"
-MLFLOW: Final = "MLflow's own server"
+MLFLOW: Final = "mlflow models serve"
+"""MLflow's own server, with the project's environment, as `make setup` makes it."""
+
+LEAN: Final = "MLflow's application alone"
+"""What that command runs, in an environment with mlflow-skinny and what it needs, by uvicorn."""
 
 MIB: Final = 2**20
 
@@ -101,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number in range(options.rounds):
         for server in servers if number % 2 == 0 else reversed(servers):
             for workers in (1, options.workers):
-                if server.title == MLFLOW and (workers == 1 or number):
+                if server.title in {MLFLOW, LEAN} and (workers == 1 or number):
                     continue  # its memory is all that counts, and it hardly varies
                 print(f"round {number + 1}: {server.title}, {workers}", file=sys.stderr, flush=True)
                 found = _measure(server, model, workers, bodies, options.requests)
@@ -129,7 +133,7 @@ def _servers(before: Path | None) -> list[Server]:
         command = [str(before / ".venv" / "bin" / "python"), "-c", _MAKE]
         done = subprocess.run(command, cwd=before, capture_output=True, text=True, check=True)
         found.append(_ours(BEFORE, Path(done.stdout.split("\n")[-2])))
-        found.append(_mlflow(environments.make((PROJECT.lock("peer_mlflow"),))))
+        found += [_mlflow(), _lean(environments.make((PROJECT.lock("peer_mlflow"),)))]
     return found
 
 
@@ -146,17 +150,32 @@ def _ours(title: str, binaries: Path) -> Server:
     )
 
 
-def _mlflow(binaries: Path) -> Server:
+def _mlflow() -> Server:
+    return Server(
+        MLFLOW,
+        Path(sys.executable).parent,
+        lambda model, port, workers: (
+            *("mlflow", "models", "serve", "--model-uri", str(model), "--env-manager", "local"),
+            *("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)),
+        ),
+        lambda _, __, ___: {"PYTHONDONTWRITEBYTECODE": "1"},  # the model's folder stays as it is
+    )
+
+
+def _lean(binaries: Path) -> Server:
     app = "mlflow.pyfunc.scoring_server.app:app"
     quiet = ("--no-access-log", "--log-level", "warning", app)
     return Server(
-        MLFLOW,
+        LEAN,
         binaries,
         lambda _, port, workers: (
             *("uvicorn", "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)),
             *quiet,
         ),
-        lambda model, _, __: {"__pyfunc_model_path__": str(model)},
+        lambda model, _, __: {
+            "__pyfunc_model_path__": str(model),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
     )
 
 
@@ -170,7 +189,8 @@ def _measure(
         _ask_each(pid, port, workers, bodies, requests)
         time.sleep(_REST_S)
         pss_mib = sum(map(_pss_bytes, _tree(pid))) / MIB
-        replaced_s = None if server.title == MLFLOW or workers == 1 else _replace(pid)
+        is_ours = server.title in {NOW, BEFORE}
+        replaced_s = _replace(pid) if is_ours and workers > 1 else None
     return Sample(start_s, pss_mib, replaced_s)
 
 
@@ -283,7 +303,8 @@ def _report(samples: dict[tuple[str, int], list[Sample]], options: argparse.Name
     day = dt.datetime.now(tz=dt.UTC).date()
     header = ["", "workers", "PSS, MiB", "start, s", "replaced, ms"]
     rows = [
-        [title, str(workers), *_cells(found)] for (title, workers), found in sorted(samples.items())
+        [title, str(workers), *_cells(title, found)]
+        for (title, workers), found in sorted(samples.items())
     ]
     made = (
         f"Made on {day} with `python -m benchmarks.workers --before FOLDER --workers "
@@ -291,7 +312,8 @@ def _report(samples: dict[tuple[str, int], list[Sample]], options: argparse.Name
         f"{machine.describe()}, in turns. PSS is that of all processes, at rest after "
         f"{options.requests} requests to each worker; start is until all workers answer; replaced "
         "is from a worker's end to the next one's event loop. Figures are medians over the rounds, "
-        "ratios are taken round by round."
+        f"ratios are taken round by round. `{MLFLOW}` runs in the project's own environment, which "
+        f"has all of MLflow; {LEAN}, in one with mlflow-skinny."
     )
     parts = ["# One load, many workers", made]
     if options.before:
@@ -299,11 +321,12 @@ def _report(samples: dict[tuple[str, int], list[Sample]], options: argparse.Name
     return "\n\n".join([*parts, "## Figures", markdown(header, rows)])
 
 
-def _cells(found: Sequence[Sample]) -> list[str]:
+def _cells(title: str, found: Sequence[Sample]) -> list[str]:
     replaced = [one.replaced_s for one in found if one.replaced_s is not None]
     return [
         f"{statistics.median(one.pss_mib for one in found):.0f}",
-        f"{statistics.median(one.start_s for one in found):.2f}",
+        # MLflow's workers load the model when their event loop runs already.
+        f"{statistics.median(one.start_s for one in found):.2f}" if title in {NOW, BEFORE} else "",
         f"{statistics.median(replaced) * 1000:.0f}" if replaced else "",
     ]
 
@@ -329,7 +352,7 @@ def _targets(
     replaced = statistics.median(one.replaced_s or 0 for one in samples[NOW, many])
     return [
         row(f"{many} workers: memory, by the commit before,", ratio(_pss, many), 0.4),
-        row(f"{many} workers: memory, by MLflow's own server,", ratio(_pss, many, MLFLOW), 0.15),
+        row(f"{many} workers: memory, by `{MLFLOW}`,", ratio(_pss, many, MLFLOW), 0.15),
         row(f"{many} workers: time to start, by the commit before,", ratio(_start, many), 0.35),
         row("1 worker: memory, by the commit before,", ratio(_pss, 1), 1),
         row("1 worker: time to start, by the commit before,", ratio(_start, 1), 1),
