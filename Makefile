@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport UV_NO_VERIFY_HASHES UV_SYSTEM_PYTHON UV_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_REQUIRE_HASHES
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_PYTHON PIP_BREAK_SYSTEM_PACKAGES
 
-.PHONY: help demo test check lint setup lock feed publish train tune score promote rollback serve ui report due image tag record bench soak clean
+.PHONY: help demo test check lint setup lock feed publish train tune score promote rollback serve ui report due image tag record bench soak matrix clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -97,6 +97,10 @@ bench: .venv/ready ## measure image, server and batch scoring, and compare them 
 
 soak: .venv/ready ## check that the server's memory does not grow under mixed load; 10 minutes, ARGS='--minutes 2'
 	python -m benchmarks.soak $(ARGS)
+
+matrix: .venv/ready ## read Parquet of every type, encoding, page version and codec, of four writers; 4 minutes
+	@setup/packages.sh || echo 'the tests that need these packages are skipped' >&2
+	python -m pytest tests/mlflow_sealed/server/protocol/whole_parquet_matrix.py $(ARGS)
 
 clean: ## remove .venv and the caches; runs and the local feed stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* coverage.xml junit.xml

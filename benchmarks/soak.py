@@ -23,7 +23,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import fastparquet
 import pandas as pd
 import requests
 
@@ -136,10 +135,7 @@ def _csv(rows: pd.DataFrame) -> Request:
 
 
 def _parquet(rows: pd.DataFrame) -> Request:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.parquet"
-        fastparquet.write(str(path), rows)
-        return Request(PARQUET, path.read_bytes(), 200)
+    return Request(PARQUET, rows.to_parquet(), 200)
 
 
 def _send(

@@ -146,10 +146,15 @@ class DiabetesModel(PythonModel):
         """
         del context
         features = preprocess(model_input)
-        pred, probability = (decided.tolist() for decided in self._decide(features))
+        # No numpy here: for one patient each of its calls costs more than all of this.
+        name, threshold = self._name, self._threshold
         predictions: list[Prediction] = [
-            {"model": self._name, "pred": one, "probability": its}
-            for one, its in zip(pred, probability, strict=True)
+            {
+                "model": name,
+                "pred": 1 if probability >= threshold else 0,
+                "probability": probability,
+            }
+            for probability in self._booster.probabilities(features).tolist()
         ]
         if params and params.get(EXPLAIN):
             for prediction, (*contributions, base_value) in zip(
@@ -161,13 +166,8 @@ class DiabetesModel(PythonModel):
 
     def decide(self, records: pd.DataFrame) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]:
         """Return ``pred`` and ``probability`` of a table of records, both of shape (n,)."""
-        return self._decide(preprocess(records))
-
-    def _decide(
-        self, features: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]:
         # Wide before it is compared: numpy would round the threshold to float32.
-        probabilities = self._booster.probabilities(features).astype(np.float64)
+        probabilities = self._booster.probabilities(preprocess(records)).astype(np.float64)
         return (probabilities >= self._threshold).view(np.int8), probabilities
 
 

@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +18,15 @@ from mlflow_sealed import process, project
 from mlflow_sealed.feed import credential, publish, upload_address
 from mlflow_sealed.feed.local import LocalFeed
 from mlflow_sealed.training.show import pictures
-from tests import services
+from tests import scheduling, services
+from tests.environ import ROOT, clean_environ, untraced
 from tests.mlflow_sealed.image import engine as engines
 from tests.scheduling import pytest_xdist_make_scheduler  # noqa: F401 # a hook
-from tests.services import (  # noqa: F401 # hooks
-    pytest_collection_modifyitems,
-    pytest_runtest_call,
-    pytest_runtest_setup,
-)
+from tests.services import pytest_runtest_call, pytest_runtest_setup  # noqa: F401 # hooks
+from tests.spark import cluster, env_root, java_home, pyspark  # noqa: F401 # fixtures
 from training import __main__ as command
 from training.options import DATA
 
-ROOT = Path(__file__).parent.parent
 PROJECT = project.read(ROOT)
 PACKAGE = ROOT / "mypreprocessing"
 TOOLKIT = ROOT / "mlflow_sealed"
@@ -101,6 +98,12 @@ def pytest_configure() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give the tests their markers and their order."""
+    services.mark(items)
+    scheduling.pytest_collection_modifyitems(config, items)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests were skipped, and the one command that changes it."""
     if skipped := len(terminalreporter.stats.get("skipped", [])):
@@ -108,18 +111,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             f"{skipped} tests were skipped, for the reasons above; what they need is installed by: "
             "make setup (as root, on Debian or Ubuntu)"
         )
-
-
-def clean_environ() -> dict[str, str]:
-    """Return this process's environment without a feed credential or an MLflow setting."""
-    ours = ("MLFLOW_", "UV_INDEX", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PYPIRC_PATH")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {**kept, "MLFLOW_DISABLE_TELEMETRY": "true"}
-
-
-def untraced(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment whose Pythons are not measured for coverage, which slows them down."""
-    return {name: value for name, value in environ.items() if not name.startswith("COVERAGE_")}
 
 
 @contextmanager

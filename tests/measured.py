@@ -5,7 +5,7 @@ from functools import cache
 from mlflow_sealed.training.measure.dataset import Dataset
 from mlflow_sealed.training.measure.evaluate import evaluate, split
 from mlflow_sealed.training.measure.results import Evaluation, Split
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from training.dataset import read
 from training.fit import contributions, fit, probabilities
 from training.options import DATA, Options

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.conftest import ROOT
+from tests.environ import ROOT
 
 REQUEST = ROOT / "examples" / "request.json"
 ROOT_EXAMPLE: dict[str, Any] = json.loads(REQUEST.read_text(encoding="utf-8"))["inputs"][0]

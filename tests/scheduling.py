@@ -1,10 +1,16 @@
-"""What each process of ``make test`` runs as a whole."""
+"""What each process of ``make test`` runs as a whole, and in which order."""
 
-from pathlib import PurePath
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, Final
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+SHARED: Final = {
+    "tests/training/spark": "tests/mlflow_sealed/batch",  # Spark's cluster
+    "tests/training/test_ui.py": "tests/integration",  # what ``mlflow run`` has trained
+}
+"""Folders and files whose tests use what those of another folder have made."""
 
 
 class ByFolder(LoadScopeScheduling):  # type: ignore[misc] # has no types
@@ -16,12 +22,23 @@ class ByFolder(LoadScopeScheduling):  # type: ignore[misc] # has no types
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        file = PurePath(nodeid.partition("::")[0])
-        shares = file.parent != PurePath("tests") and self._has_conftest(file.parent)
-        return str(file.parent if shares else file)
+        return scope(self.config.rootpath, nodeid)
 
-    def _has_conftest(self, folder: PurePath) -> bool:
-        return bool((self.config.rootpath / folder / "conftest.py").exists())
+
+def scope(root: Path, nodeid: str) -> str:
+    """Return the folder or the file that one process runs the tests of."""
+    file = PurePath(nodeid.partition("::")[0])
+    alone = str(file.parent if _is_whole(root, file) else file)
+    return SHARED.get(alone, alone)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the whole folders first: they take minutes, and single files fill up the end."""
+    items.sort(key=lambda item: scope(config.rootpath, item.nodeid).endswith(".py"))
+
+
+def _is_whole(root: Path, file: PurePath) -> bool:
+    return file.parent != PurePath("tests") and (root / file.parent / "conftest.py").exists()
 
 
 @pytest.hookimpl(optionalhook=True)  # without xdist too

@@ -67,7 +67,7 @@ def lack(told: str) -> NoReturn:
     pytest.skip(told)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def mark(items: list[pytest.Item]) -> None:
     """Give their markers to the tests of services, and to those that train."""
     for item in items:
         fixtures = FIXTURES.intersection(getattr(item, "fixturenames", ()))

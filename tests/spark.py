@@ -18,7 +18,7 @@ import pytest
 from mlflow_sealed import process
 from mlflow_sealed.batch import engine, java, spark_compat
 from tests import services
-from tests.conftest import ROOT, clean_environ
+from tests.environ import ROOT, clean_environ
 
 QUICK_JAVA = (
     "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.environ import ROOT
 
 PAGES = sorted(
     path

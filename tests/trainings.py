@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mlflow_sealed.training.show import pictures
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from training import __main__ as command
 
 LATE: Final = (

@@ -13,7 +13,7 @@ from benchmarks.project import NAME
 from examples.generate import Table, write
 from mlflow_model import save
 from mlflow_sealed.process import ProcessError
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from training.dataset import read
 from training.fit import fit
 from training.options import DATA, Options

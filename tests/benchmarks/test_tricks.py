@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks import tricks, without
-from tests.conftest import ROOT, clean_environ
+from tests.environ import ROOT, clean_environ
 
 
 def names(module: ModuleType) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from examples import generate
 from examples.generate import CHUNK, ID, SCHEMA, Table, chunks, faults, main
 from mypreprocessing import FEATURES, MEASUREMENTS, Patient, preprocess
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from training.dataset import read
 from training.options import DATA
 

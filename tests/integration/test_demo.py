@@ -13,7 +13,8 @@ import mlflow
 import pytest
 
 from mlflow_sealed.feed.credential import TEMPLATE
-from tests.conftest import ROOT, Feed, Trained, clean_environ, untraced
+from tests.conftest import Feed, Trained
+from tests.environ import ROOT, clean_environ, untraced
 from tests.package import VERSION
 
 QUICK = ("-P", "folds=2", "-P", "repeats=1")

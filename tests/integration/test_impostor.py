@@ -11,7 +11,8 @@ import pytest
 
 from mlflow_sealed import process
 from mlflow_sealed.feed import publish
-from tests.conftest import CHAMPION, ROOT, Trained
+from tests.conftest import CHAMPION, Trained
+from tests.environ import ROOT
 from tests.package import VERSION
 
 IMPOSTOR = """

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Trained
+from tests.conftest import Trained
+from tests.environ import ROOT
 from tests.integration.test_demo import left_behind
 
 

@@ -19,7 +19,8 @@ from mlflow_sealed.feed import publish
 from mlflow_sealed.training.measure.evaluate import split
 from mlflow_sealed.training.measure.figures import TITLES
 from tests import services
-from tests.conftest import CHAMPION, ROOT, Feed, Server, Trained, clean_environ
+from tests.conftest import CHAMPION, Feed, Server, Trained
+from tests.environ import ROOT, clean_environ
 from tests.package import VERSION
 from tests.records import REQUEST
 from training.dataset import read

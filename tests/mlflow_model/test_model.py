@@ -23,7 +23,7 @@ from mlflow_model.model import DiabetesModel, FeatureMismatchError, Prediction
 from mlflow_sealed_pyfunc.booster import Booster, FeatureLayoutError
 from mlflow_sealed_pyfunc.package import PreprocessingMismatchError
 from mypreprocessing import FEATURES, Patient, preprocess
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from tests.package import VERSION
 from tests.records import record
 from training.dataset import read

@@ -11,7 +11,8 @@ from typing import Final
 import pytest
 
 from mlflow_sealed.feed import publish
-from tests.conftest import PROJECT, ROOT, TOOLKIT
+from tests.conftest import PROJECT, TOOLKIT
+from tests.environ import ROOT
 
 EXTRAS: Final = {
     "feed": ("mlflow_sealed.feed.commands", "mlflow_sealed.serve"),

@@ -14,7 +14,7 @@ import pytest
 
 from mlflow_sealed import process
 from mlflow_sealed.process import ProcessError
-from tests.conftest import ROOT
+from tests.environ import ROOT
 
 SERVER = """
 import socket, sys, subprocess, time

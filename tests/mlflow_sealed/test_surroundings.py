@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mlflow_sealed import process, surroundings
-from tests.conftest import ROOT
+from tests.environ import ROOT
 
 TOOLKIT = "mlflow_sealed/src/mlflow_sealed"
 SHOW = "import os, sys; print(sorted(os.environ), file=open(sys.argv[1], 'w'))"

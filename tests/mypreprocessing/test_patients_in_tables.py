@@ -13,7 +13,14 @@ from pydantic import BaseModel
 from mlflow_sealed.batch import rules
 from mlflow_sealed.batch.rules import rules_of
 from mypreprocessing import FEATURES, Patient, preprocess
-from tests.mlflow_sealed.batch.alike import NUMBERS, TEXTS, assert_alike, columns, plausible
+from tests.mlflow_sealed.batch.alike import (
+    NUMBERS,
+    TEXTS,
+    assert_alike,
+    assert_alike_to_the_server,
+    columns,
+    plausible,
+)
 from tests.records import record
 
 
@@ -32,7 +39,8 @@ def test_patient_accepts_and_refuses_the_same_numbers(rows: list[dict[str, Any]]
 @settings(max_examples=150, deadline=None)
 @given(plausible(Patient, record(), TEXTS, str))
 def test_patient_accepts_and_refuses_the_same_texts(rows: list[dict[str, Any]]) -> None:
-    assert_preprocessed_alike(assert_alike(Patient, columns(rows, pa.string()), rows))
+    found = assert_alike_to_the_server(Patient, columns(rows, pa.string()), rows)
+    assert_preprocessed_alike(found)
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.int64(), pa.uint16(), pa.float32()], ids=str)
@@ -48,7 +56,8 @@ def test_nan_is_null_as_it_is_where_pandas_wrote_it() -> None:
     rows = [record(insulin=math.nan), record(diabetes_pedigree=math.nan)]
     checked = rules.check(columns(rows, pa.float64()), rules_of(Patient), Patient)
     assert checked.accepted.tolist() == [True, False]
-    assert checked.broken == [(1, "diabetes_pedigree", "Input should be a valid number")]
+    told = "Input should be a valid number, not null"
+    assert checked.broken == [(1, "diabetes_pedigree", told)]
 
 
 def test_no_broken_rule_has_a_value_in_it() -> None:

@@ -17,7 +17,7 @@ import requests
 
 from mlflow_sealed import process
 from mlflow_sealed.feed import credential
-from tests.conftest import ROOT, untraced
+from tests.environ import ROOT, untraced
 from tests.pipeline.job import Registry
 
 KEPT: Final = (

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from tests.pipeline.contract import Sources, faults
 from tests.pipeline.expressions import PipelineError
 

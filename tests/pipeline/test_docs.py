@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mlflow_sealed.feed import credential
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from tests.pipeline.agent import Agent
 from tests.pipeline.conftest import TOKEN, RunSteps
 

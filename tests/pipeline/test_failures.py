@@ -10,7 +10,7 @@ import pytest
 
 from mlflow_sealed import process
 from mlflow_sealed.feed.local import LocalFeed
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from tests.mlflow_sealed.image.secrets_search import found
 from tests.package import VERSION
 from tests.pipeline import surroundings

@@ -14,7 +14,7 @@ import mlflow
 from mlflow_sealed import process
 from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.local import LocalFeed
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from tests.pipeline import definition, surroundings, tasks
 from tests.pipeline.agent import Agent
 from tests.pipeline.job import Registry, Services

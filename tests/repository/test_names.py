@@ -10,7 +10,8 @@ from typing import Final
 import pytest
 import yaml
 
-from tests.conftest import PROJECT, ROOT
+from tests.conftest import PROJECT
+from tests.environ import ROOT
 
 NAMES: Final = PROJECT.names
 SPELLED: Final = {NAMES.model, NAMES.experiment, NAMES.image, NAMES.package, PROJECT.data.label}

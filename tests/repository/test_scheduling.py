@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT
+import pytest
+
+from tests import scheduling
+from tests.environ import ROOT
 
 MANY = """
 import pytest
@@ -20,7 +23,7 @@ def test_it(number):
 def test_a_folder_with_a_conftest_and_any_other_file_are_run_by_one_process_each(
     tmp_path: Path,
 ) -> None:
-    files = ["engine/test_a.py", "engine/test_b.py", "plain/test_c.py", "plain/test_d.py"]
+    files = ["engine/test_a.py", "engine/test_b.py", "a_plain/test_c.py", "a_plain/test_d.py"]
     for file in files:
         (tmp_path / "tests" / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "tests" / file).write_text(MANY, encoding="utf-8")
@@ -41,3 +44,16 @@ def test_a_folder_with_a_conftest_and_any_other_file_are_run_by_one_process_each
     assert processes["engine/test_a.py"] == processes["engine/test_b.py"]
     assert all(len(each) == 1 for each in processes.values())
     assert len({process for process, _ in ran}) == 2
+    (engine,) = processes["engine/test_a.py"]
+    first = next(file for process, file in ran if process == engine)
+    assert first == "engine/test_a.py"  # although a_plain comes before it
+
+
+@pytest.mark.parametrize(("alone", "folder"), scheduling.SHARED.items(), ids=scheduling.SHARED)
+def test_tests_that_share_what_another_folder_has_made_are_run_by_its_process(
+    alone: str, folder: str
+) -> None:
+    file = alone if alone.endswith(".py") else f"{alone}/test_file.py"
+    assert (ROOT / alone).exists()
+    shared = [scheduling.scope(ROOT, f"{one}::test_it") for one in (file, f"{folder}/test_file.py")]
+    assert shared == [folder, folder]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.environ import ROOT
 
 TESTS = """
 import contextlib, pathlib, socket, subprocess, pytest

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.environ import ROOT
 
 EXISTING = ("chromium", "chromedriver", "curl", "docker-registry", "javac", "mmdebstrap")
 ALL = (*EXISTING, "node", "npm", "wrk", "docker", "dockerd")

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.environ import ROOT
 
 FOLDERS: Final = (
     "mypreprocessing/src",

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from mlflow_sealed.training.show import card, descriptions
-from tests.conftest import PROJECT, ROOT
+from tests.conftest import PROJECT
+from tests.environ import ROOT
 from tests.measured import measured
 from tests.mlflow_sealed.training.show.test_card import ORIGIN, OTHER_ORIGIN, other, whole_card
 

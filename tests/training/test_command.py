@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mlflow_sealed.command import parse
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from training.__main__ import main
 from training.options import Options
 from training.tune import Settings

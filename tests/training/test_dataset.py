@@ -8,7 +8,7 @@ import pytest
 
 from mlflow_sealed.training.measure.dataset import DataError
 from mypreprocessing import FEATURES, MEASUREMENTS
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from training import dataset
 from training.options import DATA
 

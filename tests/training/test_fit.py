@@ -11,7 +11,7 @@ from xgboost import XGBClassifier
 
 from mlflow_sealed.training.measure.dataset import Dataset
 from mypreprocessing import FEATURES, MEASUREMENTS, Patient
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from training.dataset import read
 from training.fit import RISING, fit, probabilities
 from training.options import DATA, Options

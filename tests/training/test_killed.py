@@ -10,7 +10,8 @@ import mlflow
 import pytest
 
 from mlflow_sealed.training.register.versions import RegisteredModel
-from tests.conftest import QUICK, ROOT, clean_environ, untraced
+from tests.conftest import QUICK
+from tests.environ import ROOT, clean_environ, untraced
 from tests.trainings import At, Trainings, trainings
 from training import __main__ as command
 

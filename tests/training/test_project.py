@@ -2,7 +2,8 @@
 
 import re
 
-from tests.conftest import PROJECT, ROOT
+from tests.conftest import PROJECT
+from tests.environ import ROOT
 from training.preprocessing import FEATURES, Patient
 from training.subject import SUBJECT
 

@@ -18,7 +18,7 @@ from mlflow_sealed.training.measure.results import Evaluation
 from mlflow_sealed.training.register.champion import Champion, find_champion
 from mlflow_sealed.training.register.versions import PROMOTION, RegisteredModel
 from tests import conftest
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from training import __main__ as training_command
 from training.__main__ import main
 from training.dataset import read

@@ -10,7 +10,7 @@ import pytest
 
 from mlflow_sealed.training.measure.dataset import Dataset
 from mlflow_sealed.training.measure.evaluate import split
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from training import tune
 from training.dataset import read
 from training.options import DATA, Options

@@ -20,7 +20,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 from mlflow_sealed import process
 from mlflow_sealed.training.show.pictures import PICTURES
 from tests.browser import PATIENCE_S, chromium
-from tests.conftest import ROOT, Trained
+from tests.conftest import Trained
+from tests.environ import ROOT
 from training import __main__ as training_command
 from training.options import DATA
 

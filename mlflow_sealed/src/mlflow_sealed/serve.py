@@ -19,8 +19,9 @@ from mlflow_sealed.flavor.download import download
 from mlflow_sealed.project import Project, find
 from mlflow_sealed.tracking import use_default
 
-HOST: Final = "127.0.0.1"
-PORT: Final = "5000"
+LISTEN: Final = {"SCORING_LISTEN_HOST": "127.0.0.1", "SCORING_LISTEN_PORT": "5000"}
+"""Where it listens if nothing else is said."""
+
 ENVIRONMENTS: Final = Path(".cache/serving")
 """Where a project has the environments of served models, by what they are made from."""
 
@@ -39,7 +40,9 @@ def main(arguments: Sequence[str]) -> int:
 def serve(model: Path, project: Project, environ: Mapping[str, str]) -> int:
     """Serve a model's folder in an environment made from the locks, and return the exit status.
 
-    The server gets no credential. HOST and PORT say where it listens, 127.0.0.1:5000 if not set.
+    The server gets no credential. SCORING_LISTEN_HOST and SCORING_LISTEN_PORT say where it listens,
+    127.0.0.1:5000 if not set. HOST and PORT count in a container only: here, shells and conda set
+    them for other purposes.
 
     Raises
     ------
@@ -47,9 +50,21 @@ def serve(model: Path, project: Project, environ: Mapping[str, str]) -> int:
         If the environment cannot be made.
     """
     python = environment(model, project)
-    settings = {"HOST": environ.get("HOST") or HOST, "PORT": environ.get("PORT") or PORT}
     command = (str(python), "-m", "mlflow_sealed.server.run", str(model))
-    return process.status(command, env={**credential.removed(environ), **settings})
+    return process.status(command, env=settings(credential.removed(environ)))
+
+
+def settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which the server listens where a person wants it.
+
+    Examples
+    --------
+    >>> settings({"HOST": "x86_64-conda-linux-gnu", "SCORING_LISTEN_PORT": "5002"})[
+    ...     "SCORING_LISTEN_HOST"
+    ... ]
+    '127.0.0.1'
+    """
+    return {**environ, **{name: environ.get(name) or value for name, value in LISTEN.items()}}
 
 
 def environment(model: Path, project: Project) -> Path:

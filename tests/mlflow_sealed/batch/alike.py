@@ -1,6 +1,8 @@
 """Hold a table's rules to the record itself: both accept and refuse the same rows."""
 
+import json
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from mlflow_sealed.batch import rules
 from mlflow_sealed.batch.rules import Rule, rules_of
+from mlflow_sealed.server.protocol.errors import RequestError
+from mlflow_sealed.server.protocol.media_types import JSON
+from mlflow_sealed.server.protocol.reader import Reader
 
 NUMBERS = st.one_of(
     st.none(),
@@ -22,9 +27,9 @@ TEXTS = st.one_of(
     st.none(),
     st.integers(-1, 700).map(str),
     st.floats(-1, 2100).map(str),
-    st.sampled_from(
-        ["", " 30", "30 ", "+30", "030", "30.0", "30.", ".5", "3e1", "1_0", "nan", "x"]
-    ),
+    st.sampled_from(["30.0", ".5", "3e1", "3E+01", "-0", "33.5", "9007199254740993"]),
+    st.sampled_from(["", " 30", "30 ", "+30", "030", "30.", ".5e2", "1_0", "x", "\u0663\u0663"]),
+    st.sampled_from(["NA", "NaN", "null", ".", "nan", "inf", "None"]),
     st.text(max_size=4),
 )
 
@@ -43,6 +48,33 @@ def assert_alike(
     return table, accepted
 
 
+def assert_alike_to_the_server(
+    record: type[BaseModel], columns: dict[str, pa.Array], rows: list[dict[str, Any]]
+) -> tuple[pd.DataFrame, list[BaseModel]]:
+    """Check rows in a batch and as requests, field by field; return what is accepted both ways."""
+    checked = rules.check(columns, rules_of(record), record)
+    reader = _reader(record)
+    accepted: list[BaseModel] = []
+    refused: set[tuple[int, str]] = set()
+    for number, row in enumerate(rows):
+        body = json.dumps({"inputs": [row]}).encode()
+        try:
+            accepted += reader.read(JSON, body).rows
+        except RequestError as error:
+            places = (each.split(":")[0] for each in str(error).split("; inputs."))
+            refused |= {(number, place.split(".")[-1]) for place in places}
+    assert {(each.row, each.field) for each in checked.broken} == refused
+    table = checked.records[checked.accepted]
+    expected = pd.DataFrame([each.model_dump() for each in accepted], columns=list(columns))
+    np.testing.assert_array_equal(table, expected.astype(np.float64))
+    return table, accepted
+
+
+@cache
+def _reader(record: type[BaseModel]) -> Reader:
+    return Reader(record, max_rows=1)
+
+
 def one_by_one(
     record: type[BaseModel], rows: list[dict[str, Any]]
 ) -> tuple[list[BaseModel], list[tuple[int, str, str]]]:
@@ -52,8 +84,12 @@ def one_by_one(
         try:
             accepted.append(record.model_validate(row))
         except ValidationError as error:
-            found = error.errors(include_input=False)
-            broken += [(number, str(each["loc"][0]), each["msg"]) for each in found]
+            found = [(str(each["loc"][0]), each["msg"]) for each in error.errors()]
+            null = [", not null" if row[name] is None else "" for name, _ in found]
+            broken += [
+                (number, name, f"{said}{end}")
+                for (name, said), end in zip(found, null, strict=True)
+            ]
     return accepted, broken
 
 

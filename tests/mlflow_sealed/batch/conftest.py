@@ -16,8 +16,8 @@ from examples.generate import Table, write
 from mlflow_model import save
 from mlflow_sealed.batch import plan, score, storage
 from mlflow_sealed.batch.model import RegisteredModel, fetch
-from tests.conftest import CHAMPION, PROJECT, ROOT, clean_environ, untraced
-from tests.spark import cluster, env_root, java_home, pyspark  # noqa: F401 # fixtures
+from tests.conftest import CHAMPION, PROJECT
+from tests.environ import ROOT, clean_environ, untraced
 from training.dataset import read
 from training.fit import fit
 from training.options import DATA, Options
@@ -53,7 +53,7 @@ class Registry:
 def registry(
     tmp_path_factory: pytest.TempPathFactory,
     empty_database: Path,
-    env_root: Path,  # noqa: F811
+    env_root: Path,
 ) -> Registry:
     """A champion, fitted without being measured, and a project to use it from."""
     folder = tmp_path_factory.mktemp("registry")

@@ -18,7 +18,8 @@ from mlflow_sealed.batch import environment, plan, session, spark_compat
 from mlflow_sealed.batch.commands import main
 from mlflow_sealed.batch.model import RegisteredModel
 from mlflow_sealed.feed import credential
-from tests.conftest import PROJECT, ROOT, Feed
+from tests.conftest import PROJECT, Feed
+from tests.environ import ROOT
 from tests.mlflow_sealed.batch.conftest import MANY, Registry, contents
 from tests.spark import Cluster
 

@@ -7,7 +7,8 @@ import yaml
 
 from mlflow_sealed.batch.commands import main, parse
 from mlflow_sealed.batch.options import ScoringOptions
-from tests.conftest import PROJECT, ROOT
+from tests.conftest import PROJECT
+from tests.environ import ROOT
 
 NEEDED = ("--input", "table", "--output", "scored")
 

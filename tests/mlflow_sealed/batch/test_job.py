@@ -25,7 +25,8 @@ from mlflow_sealed.batch import plan
 from mlflow_sealed.batch.commands import main
 from mlflow_sealed.batch.model import RegisteredModel
 from mypreprocessing import FEATURES
-from tests.conftest import PROJECT, ROOT
+from tests.conftest import PROJECT
+from tests.environ import ROOT
 from tests.mlflow_sealed.batch.conftest import MANY, PATIENTS, Registry, contents, locked
 from tests.mlflow_sealed.server.running import serving
 from tests.records import record

@@ -79,7 +79,7 @@ PARQUETS: dict[str, tuple[pa.Table, str]] = {
     "a column of ours": (table(pred=1), "columns taken by the output: pred$"),
     "a type that is no number": (
         table(months=True),
-        "column months is of type bool, expected a number",
+        "a.parquet: column 'months' holds booleans; expected numbers, or numbers as text",
     ),
     "no rows": (table(0, x=1).select([]), "columns missing"),
 }
@@ -103,6 +103,11 @@ def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
 CSVS = {
     "no header": ("6,148,33.6,0.627,50\n", "columns missing: repeats, level"),
     "a column twice": (f"{','.join(FEATURES)},id,id\n", "some have the same name"),
+    "semicolons": (";".join(FEATURES), "its cells are separated by semicolons, expected commas"),
+    "tabs, quoted": (
+        "\t".join(f'"{name}"' for name in FEATURES) + "\n",
+        "its cells are separated by tabs, expected commas",
+    ),
     "an open quote": ('"months\n', "its first line is not CSV"),
 }
 

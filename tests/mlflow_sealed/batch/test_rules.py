@@ -10,7 +10,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from mlflow_sealed.batch import rules
 from mlflow_sealed.batch.rules import RuleError, rules_of
-from tests.mlflow_sealed.batch.alike import NUMBERS, TEXTS, assert_alike, columns, plausible
+from mlflow_sealed.server.protocol import number_spelling
+from tests.mlflow_sealed.batch.alike import (
+    NUMBERS,
+    TEXTS,
+    assert_alike,
+    assert_alike_to_the_server,
+    columns,
+    plausible,
+)
 from tests.mlflow_sealed.batch.reading import FEATURES, Reading, reading
 
 SETTINGS = ConfigDict(allow_inf_nan=False)
@@ -24,8 +32,43 @@ def test_a_record_accepts_and_refuses_the_same_numbers(rows: list[dict[str, Any]
 
 @settings(max_examples=150, deadline=None)
 @given(plausible(Reading, reading(), TEXTS, str))
-def test_a_record_accepts_and_refuses_the_same_texts(rows: list[dict[str, Any]]) -> None:
-    assert_alike(Reading, columns(rows, pa.string()), rows)
+def test_the_server_accepts_and_refuses_the_same_texts(rows: list[dict[str, Any]]) -> None:
+    assert_alike_to_the_server(Reading, columns(rows, pa.string()), rows)
+
+
+def test_control_pydantic_alone_reads_more_texts_as_numbers() -> None:
+    assert Reading.model_validate(reading(share="+0_1")).share == 1
+    checked = rules.check(_texts(share="+0_1"), rules_of(Reading), Reading)
+    assert not checked.accepted.any()
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "said"),
+    [
+        ("share", "2_5", "Input should be a valid number, unable to parse string as a number"),
+        ("months", "33.5", "Input should be a valid integer, got a number with a fractional part"),
+        ("months", "NA", "Input should be a valid integer, not null"),
+        ("share", "", "Input should be a valid number, not null"),
+    ],
+)
+def test_a_text_that_is_refused_is_refused_in_the_records_words(
+    field: str, text: str, said: str
+) -> None:
+    found = rules.check(_texts(**{field: text}), rules_of(Reading), Reading).broken
+    assert found == [(0, field, said)]
+
+
+def test_missing_texts_are_null_without_a_look_at_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reading, "model_validate", None)
+    for text in number_spelling.MISSING:
+        checked = rules.check(_texts(level=text), rules_of(Reading), Reading)
+        assert checked.accepted.all()
+        assert math.isnan(checked.records["level"][0])
+
+
+def _texts(**changes: str) -> dict[str, pa.Array]:
+    row = {name: str(value) for name, value in reading(**changes).items()}
+    return columns([row], pa.string())
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.int64(), pa.uint16(), pa.float32()], ids=str)
@@ -42,7 +85,7 @@ def test_nan_is_null_as_it_is_where_pandas_wrote_it() -> None:
     rows = [reading(level=math.nan), reading(share=math.nan)]
     checked = rules.check(columns(rows, pa.float64()), rules_of(Reading), Reading)
     assert checked.accepted.tolist() == [True, False]
-    assert checked.broken == [(1, "share", "Input should be a valid number")]
+    assert checked.broken == [(1, "share", "Input should be a valid number, not null")]
 
 
 def test_no_broken_rule_has_a_value_in_it() -> None:

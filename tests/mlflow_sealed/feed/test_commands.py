@@ -16,7 +16,8 @@ from mlflow_sealed.feed import access, upload_address
 from mlflow_sealed.feed import commands as command
 from mlflow_sealed.feed.access import credential_or_local
 from mlflow_sealed.feed.packages import publish_packages
-from tests.conftest import PROJECT, ROOT, Feed, clean_environ
+from tests.conftest import PROJECT, Feed
+from tests.environ import ROOT, clean_environ
 from tests.mlflow_sealed.feed.test_publish import changed
 from tests.package import VERSION
 

@@ -9,7 +9,7 @@ import pytest
 
 from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.credential import CredentialError, Index
-from tests.conftest import ROOT
+from tests.environ import ROOT
 
 URL = "https://me:s3cr%2Ft@feed.example:8443/org/pypi/simple/"
 INDEX = Index("https://feed.example:8443/org/pypi/simple/", "me", "s3cr/t")

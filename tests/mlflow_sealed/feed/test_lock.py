@@ -13,7 +13,8 @@ from mlflow.utils.environment import _PythonEnv
 from mlflow_sealed.feed import lock, publish
 from mlflow_sealed.feed.lock import LockError
 from mlflow_sealed.project import Project, read
-from tests.conftest import PROJECT, ROOT
+from tests.conftest import PROJECT
+from tests.environ import ROOT
 from tests.mlflow_sealed.feed.test_publish import change, changed
 from tests.package import VERSION
 

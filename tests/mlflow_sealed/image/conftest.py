@@ -6,7 +6,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,8 @@ from mlflow_sealed import process
 from mlflow_sealed.feed import credential, publish, upload_address
 from mlflow_sealed.feed.local import LocalFeed
 from mlflow_sealed.image import docker, docker_config
-from tests.conftest import PROJECT, ROOT, Feed, Trained, clean_environ, train
+from tests.conftest import PROJECT, Feed, Trained, train
+from tests.environ import ROOT, clean_environ
 from tests.mlflow_sealed.image.secrets_search import Watch
 from tests.mlflow_sealed.server.running import named, tree
 from training.options import DATA
@@ -27,10 +28,11 @@ from training.options import DATA
 COMMAND: Final = (
     "mlflow models build-docker -m models:/diabetes@champion -n diabetes --env-manager local"
 )
-RESTRICTED: Final = (
-    *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"),  # noqa: S108 # in the container
+NOWHERE_TO_WRITE: Final = (
+    *("--read-only", "--cap-drop", "ALL"),
     *("--security-opt", "no-new-privileges"),
 )
+RESTRICTED: Final = (*NOWHERE_TO_WRITE, "--tmpfs", "/tmp")  # noqa: S108 # in the container
 
 
 @dataclass(frozen=True)
@@ -173,20 +175,28 @@ def container(built: Built) -> Iterator[Container]:
 
 
 @contextmanager
-def running(image: str, *options: str, workers: int = 1) -> Iterator[Container]:
+def running(image: str, *options: str, workers: int = 1, **more: Any) -> Iterator[Container]:
     """Run an image on 127.0.0.1 for the length of a block, once it answers."""
-    with starting(image, *options, workers=workers) as started:
+    with starting(image, *options, workers=workers, **more) as started:
         until(lambda: _pings(started), timeout_s=60)
         yield started
 
 
 @contextmanager
-def starting(image: str, *options: str, workers: int = 1) -> Iterator[Container]:
+def starting(
+    image: str,
+    *options: str,
+    workers: int = 1,
+    port_variable: str = "PORT",
+    restricted: Sequence[str] = RESTRICTED,
+    arguments: Sequence[str] = (),
+) -> Iterator[Container]:
     """Run an image on 127.0.0.1 for the length of a block."""
     port = process.free_port()
-    settings = {"HOST": "127.0.0.1", "PORT": port, "MLFLOW_MODELS_WORKERS": workers}
+    settings = {"HOST": "127.0.0.1", port_variable: port, "MLFLOW_MODELS_WORKERS": workers}
     environ = [part for item in settings.items() for part in ("--env", "{}={}".format(*item))]
-    command = ("run", "--detach", "--network", "host", *RESTRICTED, *environ, *options, image)
+    run = ("run", "--detach", "--network", "host", *restricted, *environ, *options)
+    command = (*run, image, *arguments)
     name = docker.ask(*command).decode().strip()
     try:
         yield Container(name, f"http://127.0.0.1:{port}")

@@ -14,7 +14,7 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 
 from tests.browser import PATIENCE_S, chromium, found
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from tests.mlflow_sealed.image.conftest import Container
 
 OPERATION = "#operations-predictions-invocations"

@@ -18,12 +18,27 @@ import requests
 from mlflow_sealed.flavor import manifest
 from mlflow_sealed.image import check, context, docker
 from mlflow_sealed.server import settings
+from mlflow_sealed.server.asgi.delayed_write import LAG_S
 from mlflow_sealed.server.run.supervisor import CANNOT_START
-from tests.conftest import CHAMPION, PROJECT, ROOT, Server, Trained
-from tests.mlflow_sealed.image.conftest import Built, Container, running, starting, until
+from tests.conftest import CHAMPION, PROJECT, Server, Trained
+from tests.environ import ROOT
+from tests.mlflow_sealed.image.conftest import (
+    NOWHERE_TO_WRITE,
+    Built,
+    Container,
+    running,
+    starting,
+    until,
+)
 from tests.package import VERSION
 
 pytestmark = pytest.mark.no_cover  # what is tested runs in containers
+
+HEALTH: Final = ("python", "-S", "-m", "mlflow_sealed.server.run", "health")
+"""The image's health check."""
+
+DELAY_S: Final = 5
+"""How long the image takes new connections after SIGTERM."""
 
 REQUEST: Final = (ROOT / "examples" / "request.json").read_bytes()
 
@@ -62,17 +77,8 @@ def test_it_serves_without_a_network(built: Built, held_out: dict[str, Any]) -> 
 
 
 def test_its_health_check_passes_and_fails_with_the_server(container: Container) -> None:
-    health = (
-        "exec",
-        container.name,
-        "python",
-        "-S",
-        "-m",
-        "mlflow_sealed.server.run",
-        "health",
-    )
-    docker.ask(*health)
-    wrong_port = ("exec", "--env", "PORT=1", *health[1:])
+    docker.ask("exec", container.name, *HEALTH)
+    wrong_port = ("exec", "--env", "PORT=1", container.name, *HEALTH)
     with pytest.raises(Exception, match="docker exec failed"):
         docker.ask(*wrong_port)
 
@@ -175,7 +181,7 @@ def test_docker_stop_under_load_answers_every_accepted_request(built: Built) -> 
             docker.ask("stop", "--time", "30", started.name)
             took_s = time.monotonic() - begin
         assert started.wait() == 0
-    assert took_s < 30
+    assert DELAY_S < took_s < 30
     assert set(load.statuses) == {200}
     assert load.failures == 0, "a request was sent on an open connection and not answered"
     assert load.refused > 0, "the load ended before the server did"
@@ -187,7 +193,8 @@ def test_a_request_that_takes_long_is_answered_after_docker_stop(
     del built
     rows = (held_out["inputs"] * 1400)[:200_000]
     body = json.dumps({"inputs": rows})
-    more = ("--env", "SCORING_MAX_ROWS=200000", "--env", "SCORING_MAX_BODY_BYTES=50000000")
+    settings_ = ("MAX_ROWS=200000", "MAX_BODY_BYTES=50000000", "DRAIN_DELAY_S=0")
+    more = [part for setting in settings_ for part in ("--env", f"SCORING_{setting}")]
     with running("diabetes", *more) as started, concurrent.futures.ThreadPoolExecutor() as pool:
         before_s = started.cpu_s()
         answer = pool.submit(started.post, body)
@@ -196,6 +203,53 @@ def test_a_request_that_takes_long_is_answered_after_docker_stop(
         docker.ask("stop", "--time", "30", started.name)
         assert started.wait() == 0
         assert len(answer.result().json()["predictions"]) == len(rows)
+
+
+def test_sagemakers_argument_and_port_any_user_and_a_read_only_file_system_will_do(
+    built: Built,
+) -> None:
+    del built
+    with running(
+        "diabetes",
+        *("--user", "54321:0"),
+        port_variable="SAGEMAKER_BIND_TO_PORT",
+        restricted=NOWHERE_TO_WRITE,
+        arguments=["serve"],
+    ) as started:
+        assert started.post(REQUEST).status_code == 200
+        time.sleep(10 * LAG_S)
+        counted = requests.get(f"{started.url}/metrics", timeout=60).text
+        assert "scoring_rows_total 1.0" in counted
+        docker.ask("exec", started.name, *HEALTH)
+
+
+def test_vertex_ais_port_and_paths_will_do_and_without_counts_nothing_is_written(
+    built: Built,
+) -> None:
+    del built
+    routes = {"AIP_PREDICT_ROUTE": "/v1/endpoints/1:predict", "AIP_HEALTH_ROUTE": "/v1/endpoints/1"}
+    environ = [part for item in routes.items() for part in ("--env", "{}={}".format(*item))]
+    with running(
+        "diabetes",
+        *environ,
+        *("--env", "SCORING_METRICS=0", "--ipc", "none"),
+        port_variable="AIP_HTTP_PORT",
+        restricted=NOWHERE_TO_WRITE,
+    ) as started:
+        answered = requests.post(
+            f"{started.url}/v1/endpoints/1:predict",
+            json={"instances": json.loads(REQUEST)["inputs"]},
+            timeout=60,
+        )
+        assert answered.json() == started.post(REQUEST).json()
+        assert requests.get(f"{started.url}/v1/endpoints/1", timeout=60).status_code == 200
+
+
+def test_a_container_that_counts_and_has_no_place_for_it_is_one_line(built: Built) -> None:
+    del built
+    line = _refused("--ipc", "none", restricted=NOWHERE_TO_WRITE)
+    assert line.startswith("error: no folder for temporary files can be written to (")
+    assert line.endswith("--tmpfs /tmp, set TMPDIR, or count nothing with SCORING_METRICS=0")
 
 
 def test_a_model_whose_files_were_changed_is_refused(
@@ -365,9 +419,9 @@ def _kill_workers(container: Container) -> None:
         return
 
 
-def _refused(*options: str) -> str:
+def _refused(*options: str, **more: Any) -> str:
     """Return the only line of a container that does not start."""
-    with starting("diabetes", *options) as started:
+    with starting("diabetes", *options, **more) as started:
         assert started.wait() == CANNOT_START
         lines = started.log().splitlines()
     assert len(lines) == 1, lines

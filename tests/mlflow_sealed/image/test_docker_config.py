@@ -11,7 +11,8 @@ import pytest
 from mlflow_sealed import process
 from mlflow_sealed.image import docker_config
 from mlflow_sealed.image.plugin import NAME
-from tests.conftest import PROJECT, ROOT
+from tests.conftest import PROJECT
+from tests.environ import ROOT
 
 LOCK = PROJECT.lock("server")
 LOGIN = {"auths": {"registry.example": {"auth": "bWU6czNjcmV0"}}, "credHelpers": {"a": "b"}}

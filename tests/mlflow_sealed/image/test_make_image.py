@@ -10,7 +10,8 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 
 from mlflow_sealed.image import check, docker
-from tests.conftest import PROJECT, ROOT, Trained
+from tests.conftest import PROJECT, Trained
+from tests.environ import ROOT
 from tests.mlflow_sealed.image.conftest import Built, run
 from tests.package import VERSION
 

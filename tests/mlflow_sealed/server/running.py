@@ -21,7 +21,7 @@ from mlflow_model import save
 from mlflow_sealed import process
 from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.server.asgi.delayed_write import LAG_S
-from tests.conftest import ROOT, clean_environ, untraced
+from tests.environ import ROOT, clean_environ, untraced
 from tests.mlflow_sealed.server.slow_model import Task
 from training.dataset import read
 from training.fit import fit

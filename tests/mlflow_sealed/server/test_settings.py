@@ -12,7 +12,7 @@ from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.server import settings
 from mlflow_sealed.server.run import supervisor
 from mlflow_sealed.server.settings import RETIRED, Settings, StartError, retired
-from tests.conftest import ROOT, clean_environ
+from tests.environ import ROOT, clean_environ
 
 KEY, OTHER = "a-key-of-16-or-more", "another-key-of-16-or-more"
 
@@ -24,6 +24,8 @@ NUMBERS = [
     ("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "timeout_s", 60, 1, 3600),
     ("SCORING_INLINE_MS", "inline_ms", 5, 0, 1000),
     ("SCORING_BUSY_POLL_US", "busy_poll_us", 200, 0, 10_000),
+    ("SCORING_KEEP_ALIVE_S", "keep_alive_s", 120, 1, 7200),
+    ("SCORING_DRAIN_DELAY_S", "drain_delay_s", 0, 0, 20),
     ("SCORING_METRICS", "metrics", 1, 0, 1),
 ]
 
@@ -63,7 +65,50 @@ def test_every_variable_is_in_the_documentation_with_its_default() -> None:
 
 def test_every_setting_is_read_from_a_variable(tmp_path: Path) -> None:
     assert asdict(Settings.read({}, cgroup=tmp_path)) == asdict(Settings())
-    assert asdict(Settings()).keys() == {row[1] for row in NUMBERS} | {"api_keys"}
+    assert asdict(Settings()).keys() == {row[1] for row in NUMBERS} | {"api_keys", "paths"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        pytest.param({}, {}, id="none"),
+        pytest.param({"AIP_HEALTH_ROUTE": ""}, {}, id="empty"),
+        pytest.param(
+            {
+                "AIP_PREDICT_ROUTE": "/v1/endpoints/12/deployedModels/34:predict",
+                "AIP_HEALTH_ROUTE": "/v1/endpoints/12/deployedModels/34",
+            },
+            {
+                "/v1/endpoints/12/deployedModels/34:predict": "/invocations",
+                "/v1/endpoints/12/deployedModels/34": "/ready",
+            },
+            id="Vertex AI's defaults",
+        ),
+        pytest.param(
+            {"SCORING_PREDICT_PATH": "/v1/models/a:predict", "AIP_PREDICT_ROUTE": "/predict"},
+            {"/v1/models/a:predict": "/invocations", "/predict": "/invocations"},
+            id="two for one",
+        ),
+    ],
+)
+def test_a_path_may_have_further_names(environ: dict[str, str], expected: dict[str, str]) -> None:
+    assert Settings.read(environ).paths == expected
+
+
+@pytest.mark.parametrize("path", ["predict", "/", "/a b", "/a?b", "/a#b", "/ä", "http://a/b"])
+@pytest.mark.parametrize("variable", settings.PATHS)
+def test_what_is_no_path_is_an_error(variable: str, path: str) -> None:
+    with pytest.raises(StartError, match=f"{variable} is '.*', expected a path such as /predict"):
+        Settings.read({variable: path})
+
+
+def test_one_path_cannot_stand_for_two() -> None:
+    with pytest.raises(StartError, match="AIP_HEALTH_ROUTE is '/a', which another variable has"):
+        Settings.read({"AIP_PREDICT_ROUTE": "/a", "AIP_HEALTH_ROUTE": "/a"})
+
+
+def test_the_delay_of_the_drain_is_within_the_drain() -> None:
+    assert settings.MOST_DRAIN_DELAY_S < supervisor.GRACE_S
 
 
 def test_no_time_of_a_quota_is_spent_on_staying_awake_unless_asked_for(tmp_path: Path) -> None:

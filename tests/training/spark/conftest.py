@@ -1,3 +1,1 @@
-"""Spark, for the tests of training on it."""
-
-from tests.spark import cluster, env_root, java_home, pyspark  # noqa: F401 # fixtures
+"""One process runs these tests: they use a cluster, see `tests.scheduling.SHARED`."""

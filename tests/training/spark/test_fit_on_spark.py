@@ -18,7 +18,8 @@ from mlflow.artifacts import download_artifacts
 
 from mlflow_sealed.training.measure.evaluate import split
 from mypreprocessing import FEATURES
-from tests.conftest import ROOT, Feed
+from tests.conftest import Feed
+from tests.environ import ROOT
 from tests.spark import Cluster
 from training.__main__ import main
 from training.dataset import read

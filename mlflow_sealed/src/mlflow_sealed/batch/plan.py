@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from mlflow_sealed.batch import rules, storage
+from mlflow_sealed.batch import storage
 from mlflow_sealed.batch.storage import Place
+from mlflow_sealed.server.protocol import column_types, csv_table
 
 PLAN: Final = "_plan.json"
 PARTS: Final = "_parts"
@@ -247,6 +248,8 @@ def _csv(
         with place.system.open_input_stream(file.path) as stream:
             # Only the first line is read here: executors find what is not UTF-8 after it.
             text = stream.read(_HEADER_BYTES).decode("utf-8-sig", errors="replace")
+        if found := csv_table.other_separator(text, features):
+            raise InputError(f"{file.path}: its cells are separated by {found}, expected commas")
         try:
             header = tuple(next(csv.reader(io.StringIO(text, newline=""), strict=True), []))
         except csv.Error:
@@ -272,7 +275,6 @@ def _check_columns(path: str, names: Sequence[str], features: Sequence[str]) -> 
 
 
 def _check_types(path: str, schema: Any, features: Sequence[str]) -> None:
-    for each in features:
-        kind = schema.field(each).type
-        if not rules.is_readable(kind):
-            raise InputError(f"{path}: column {each} is of type {kind}, expected a number or text")
+    kinds = ((each, schema.field(each).type) for each in features)
+    if wrong := column_types.refusal(kinds, pa.types):
+        raise InputError(f"{path}: {wrong}")

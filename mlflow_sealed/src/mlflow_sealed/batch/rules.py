@@ -4,6 +4,8 @@ The rules are read from the record's fields and accept what is plainly valid. Ev
 validated by the record itself, which accepts it or says what is wrong. So a table is checked like
 the rows of a request, and only the few doubtful rows are checked one by one.
 
+Text is read by the server's own rule: see `mlflow_sealed.server.protocol.number_spelling`.
+
 Executors import this module, so it imports installed distributions only.
 """
 
@@ -22,7 +24,12 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-_PLAIN: Final = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?$"
+from mlflow_sealed.server.protocol import number_spelling
+
+_PLAIN: Final = r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,17})?([eE][+-]?[0-9]{1,2})?$"
+"""Text that Arrow certainly reads right: most of what `number_spelling.NUMBER` matches."""
+
+_NO_NUMBER: Final = "?"
 _EXACT: Final = 2.0**53  # up to here a double tells every whole number from the next
 _HARMLESS: Final = frozenset(
     {"allow_inf_nan", "extra", "frozen", "hide_input_in_errors", "json_schema_extra", "title"}
@@ -135,11 +142,12 @@ def check(
     Parameters
     ----------
     columns
-        An array for each rule, all of one length: integers, floating-point numbers, or text. Null
-        and NaN are null.
+        An array for each rule, all of one length: integers, floating-point numbers, decimals, or
+        text, also dictionaries of them. Null, NaN and what `number_spelling.MISSING` has are null.
     rules
         The rules of `record`, from `rules_of`.
     """
+    columns = {name: _plain(column) for name, column in columns.items()}
     records, sure = {}, None
     for rule in rules:
         values, read = _numbers(columns[rule.name])
@@ -147,25 +155,15 @@ def check(
         right = rule.accepts(values) & read
         sure = right if sure is None else sure & right
     accepted = np.ones(0, dtype=np.bool_) if sure is None else sure
-    broken = _one_by_one(columns, records, accepted, record)
+    broken = _one_by_one(columns, records, accepted, rules, record)
     return Checked(pd.DataFrame(records), accepted, broken)
-
-
-def is_readable(kind: pa.DataType) -> bool:
-    """Return whether a column of a type can be checked."""
-    return bool(
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_null(kind)
-    )
 
 
 def _one_by_one(
     columns: Mapping[str, pa.Array],
     records: dict[str, npt.NDArray[np.float64]],
     accepted: npt.NDArray[np.bool_],
+    rules: tuple[Rule, ...],
     record: type[BaseModel],
 ) -> list[BrokenRule]:
     """Validate the rows that are not accepted by the record itself.
@@ -176,12 +174,12 @@ def _one_by_one(
     values = {name: columns[name].take(pa.array(positions)).to_pylist() for name in records}
     broken = []
     for index, row in enumerate(positions.tolist()):
-        given = {name: _python(column[index]) for name, column in values.items()}
+        given = {rule.name: _python(values[rule.name][index], whole=rule.whole) for rule in rules}
         try:
             checked = record.model_validate(given)
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=False, include_input=False)
-            broken += [BrokenRule(row, str(each["loc"][0]), each["msg"]) for each in details]
+            broken += [_broken(row, each, given) for each in details]
             continue
         accepted[row] = True
         for name, column in records.items():
@@ -190,15 +188,41 @@ def _one_by_one(
     return broken
 
 
-def _python(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _broken(row: int, detail: Any, given: Mapping[str, Any]) -> BrokenRule:
+    field = str(detail["loc"][0])
+    null = ", not null" if field in given and given[field] is None else ""
+    return BrokenRule(row, field, f"{detail['msg']}{null}")
+
+
+def _python(value: Any, *, whole: bool) -> Any:
+    """Return what the record gets for a value: it would read more as a number than is one here."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if not isinstance(value, str):
+        return value
+    try:
+        return number_spelling.read(value, whole=whole)
+    except ValueError:
+        return _NO_NUMBER
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Return a column as integers, floating-point numbers or text."""
+    if pa.types.is_dictionary(column.type):
+        return _plain(column.dictionary_decode())
+    if pa.types.is_string_view(column.type):
+        return column.cast(pa.string())
+    if pa.types.is_decimal(column.type):  # by its digits: pyarrow's own double is a last bit off
+        return column.cast(pa.string()).cast(pa.float64())
+    return column
 
 
 def _numbers(column: pa.Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Return a column's numbers, NaN for null, and which of them were surely read right."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         plain = pc.match_substring_regex(column, _PLAIN)
-        read = pc.fill_null(plain, fill_value=True).to_numpy(zero_copy_only=False)
+        missing = pc.is_in(column, pa.array(number_spelling.MISSING, column.type))
+        read = pc.fill_null(pc.or_(plain, missing), fill_value=True).to_numpy(zero_copy_only=False)
         column = pc.if_else(plain, column, pa.scalar(None, column.type))
     else:
         read = np.ones(len(column), dtype=np.bool_)

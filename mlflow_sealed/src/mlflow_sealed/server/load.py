@@ -3,6 +3,7 @@
 import gc
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,12 +17,11 @@ from mlflow_sealed.server import openapi
 from mlflow_sealed.server.asgi.access_log import AccessLog
 from mlflow_sealed.server.asgi.api_keys import ApiKeys
 from mlflow_sealed.server.asgi.application import Application
-from mlflow_sealed.server.asgi.error_responses import ErrorResponses
 from mlflow_sealed.server.asgi.inline_policy import InlinePolicy
 from mlflow_sealed.server.asgi.invocations import Invocations
+from mlflow_sealed.server.asgi.observers import Observers
 from mlflow_sealed.server.asgi.pages import Readiness, pages
 from mlflow_sealed.server.asgi.request import Handler
-from mlflow_sealed.server.asgi.request_metrics import RequestMetrics
 from mlflow_sealed.server.asgi.router import Router
 from mlflow_sealed.server.metrics import Metrics
 from mlflow_sealed.server.offload import Offload, Spawn
@@ -109,24 +109,22 @@ def _freeze() -> None:
 
 
 def _compose(loaded: Loaded, offload: Offload) -> Application:
-    """Put the handlers around the model: the log is outermost, the router innermost."""
+    """Put the handlers around the model; the log and the counts take note of every request."""
     scoring, settings, document = loaded.scoring, loaded.settings, loaded.document
     metrics = Metrics(loaded.identity) if settings.metrics else None
     readiness = Readiness()
     policy = InlinePolicy(settings.inline_ms, scoring.seconds)
-    invocations = Invocations(scoring.score, offload, policy)
+    invocations = Invocations(scoring.score, offload, policy, max_bytes=settings.max_body_bytes)
     router = Router(invocations, pages(document, metrics, readiness))
     handler: Handler = ApiKeys(router, settings.api_keys) if settings.api_keys else router
-    handler = ErrorResponses(handler)
-    if metrics:
-        handler = RequestMetrics(handler, metrics)
-    log = AccessLog(handler)
     return Application(
-        log,
+        handler,
         router.paths,
         settings,
         readiness=readiness,
-        on_close=(log.write, *((metrics.write,) if metrics else ()), offload.close),
+        observers=Observers([AccessLog(), *([metrics] if metrics else [])]),
+        in_flight=metrics.in_flight if metrics else nullcontext,
+        close=offload.close,
     )
 
 

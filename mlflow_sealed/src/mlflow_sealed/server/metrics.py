@@ -2,8 +2,9 @@
 
 import re
 from collections import Counter as Counted
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -16,6 +17,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from mlflow_sealed.server import prometheus_compat
+from mlflow_sealed.server.served import Served
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -24,13 +26,6 @@ BUCKETS_S: Final = (
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )
 """The upper bounds of the latency histogram, in seconds."""
-
-
-class _Counted(NamedTuple):
-    route: str
-    status: int
-    rows: int
-    seconds: float
 
 
 class Metrics:
@@ -69,20 +64,21 @@ class Metrics:
         _set_model_info(identity, own)
         self._counters: dict[tuple[str, int], Counter] = {}
         self._histograms: dict[str, Histogram] = {}
-        self._unwritten: list[_Counted] = []
+        self._unwritten: list[Served] = []
         self._in_flight = self._in_flight_written = 0
 
-    def begin(self) -> None:
-        """Count a request for predictions as in flight."""
+    @contextmanager
+    def in_flight(self) -> Iterator[None]:
+        """Count a request for predictions as in flight until it has its response."""
         self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
 
-    def end(self) -> None:
-        """Stop counting it as in flight."""
-        self._in_flight -= 1
-
-    def count(self, route: str, status: int, rows: int, seconds: float) -> None:
-        """Count one response. The route is one of ours, or ``other``."""
-        self._unwritten.append(_Counted(route, status, rows, seconds))
+    def note(self, served: Served) -> None:
+        """Count a request."""
+        self._unwritten.append(served)
 
     def write(self) -> None:
         """Write what was counted since the last time, so that all workers can read it."""

@@ -158,7 +158,7 @@ def _split(reader: Reader) -> dict[str, Any]:
             "columns": columns,
             "data": {"type": "array", "items": row},
         },
-        index={"type": "array", "description": "Is not looked at"},
+        index={"type": ["array", "null"], "description": "Is not looked at"},
     )
 
 
@@ -191,7 +191,7 @@ def _failure(status: int) -> dict[str, Any]:
 
 
 def _csv_pattern(header: str, row: Mapping[str, Any]) -> dict[str, str]:
-    """Return the pattern of CSV where every field is a number; an empty cell is null."""
+    """Return the pattern of CSV where every field is a number."""
     cells = []
     for field in row.get("properties", {}).values():
         ways = field.get("anyOf", [field])
@@ -201,8 +201,7 @@ def _csv_pattern(header: str, row: Mapping[str, Any]) -> dict[str, str]:
         others = {way.get("type") for way in ways} - {"integer", "number", "string", "null"}
         if len(numbers) != 1 or others:
             return {}
-        number = numbers[0].removeprefix("^").removesuffix("$")
-        cells.append(f"(?:{number})?" if {"type": "null"} in ways else number)
+        cells.append(numbers[0].removeprefix("^").removesuffix("$"))
     line = ",".join(cells)
     return {"pattern": f"^{header}(?:\\n{line})*\\n?$"}
 
@@ -227,18 +226,18 @@ def _probes(security: dict[str, Any]) -> dict[str, Any]:
             }
         }
 
-    nothing: dict[str, Any] = {JSON: {}}
+    text: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
     unready = {"503": _response("About to end", "InvocationError")}
     denied = {"401": _failure(401)} if security else {}
     return {
-        "/ping": probe("ping", "Is the server up?", nothing),
-        "/health": probe("health", "Is the server up?", nothing),
-        "/ready": probe("ready", "Should requests be sent here?", nothing, responses=unready),
-        "/version": probe("version", "Which MLflow is this?", nothing),
+        "/ping": probe("ping", "Is the server up?", text),
+        "/health": probe("health", "Is the server up?", text),
+        "/ready": probe("ready", "Should requests be sent here?", text, responses=unready),
+        "/version": probe("version", "Which MLflow is this?", text),
         "/metrics": probe(
             "metrics",
             "Counts for Prometheus",
-            {"text/plain": {"schema": {"type": "string"}}},
+            text,
             responses=denied,
             **security,
         ),

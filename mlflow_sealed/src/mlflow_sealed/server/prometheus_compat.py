@@ -22,7 +22,8 @@ def count_in_this_process() -> None:
 def forget_process(folder: str, pid: int) -> None:
     """Remove the live gauges of a process that has ended; its counters stay.
 
-    It does what ``multiprocess.mark_process_dead`` does, without importing it.
+    It does what ``multiprocess.mark_process_dead`` does, without importing it. Without a folder
+    nothing was counted.
     """
-    for path in Path(folder).glob(f"gauge_live*_{pid}.db"):
+    for path in Path(folder).glob(f"gauge_live*_{pid}.db") if folder else ():
         path.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,20 @@ from typing import Final
 KEY_LENGTH: Final = 16
 """The fewest characters of an API key."""
 
+_PATH: Final = re.compile(r"/[\w.~:@!$&'()*+,;=/-]+", re.ASCII)
+
 RETIRED: Final[dict[str, str]] = {}
 """Variables that earlier versions read, and what to do instead: they only give a warning."""
+
+MOST_DRAIN_DELAY_S: Final = 20
+"""The longest `Settings.drain_delay_s`: what is accepted last has 5 of the drain's 25 s left."""
+
+PATHS: Final = {
+    "SCORING_PREDICT_PATH": "/invocations",
+    "AIP_PREDICT_ROUTE": "/invocations",
+    "AIP_HEALTH_ROUTE": "/ready",
+}
+"""Variables that give a path one more name. Vertex AI sets those that begin with AIP."""
 
 CGROUP: Final = Path("/sys/fs/cgroup")
 """Where the kernel says how much processor time a container may use."""
@@ -44,11 +57,21 @@ class Settings:
         SCORING_BUSY_POLL_US, in microseconds: while requests to a quick model follow one another
         this closely, the event loop does not sleep between them. 0 lets it always sleep; that is
         the default if the container's processor time has a quota.
+    keep_alive_s
+        SCORING_KEEP_ALIVE_S, in seconds: a connection stays open this long without a request. More
+        than the 60 s of common proxies (AWS's load balancer, nginx), because a request that they
+        send while it closes is lost; less than the 240 s after which Azure's load balancer drops it
+        silently.
+    drain_delay_s
+        SCORING_DRAIN_DELAY_S, in seconds: new connections are still taken this long after SIGTERM,
+        while /ready says 503.
     metrics
         SCORING_METRICS: 1 or 0, whether requests are counted for /metrics.
     api_keys
         SCORING_API_KEYS (separated by commas) and the lines of the file SCORING_API_KEYS_FILE: one
         of them is needed for /invocations and /metrics. If there are none, none is needed.
+    paths
+        Further paths by their variables (see `PATHS`): what each stands for.
     """
 
     max_body_bytes: int = 4 * 2**20
@@ -57,8 +80,11 @@ class Settings:
     timeout_s: int = 60
     inline_ms: int = 5
     busy_poll_us: int = 200
+    keep_alive_s: int = 120
+    drain_delay_s: int = 0
     metrics: bool = True
     api_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    paths: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ, *, cgroup: Path = CGROUP) -> "Settings":
@@ -86,8 +112,13 @@ class Settings:
                 least=0,
                 most=10_000,
             ),
+            keep_alive_s=chosen("SCORING_KEEP_ALIVE_S", cls.keep_alive_s, most=7200),
+            drain_delay_s=chosen(
+                "SCORING_DRAIN_DELAY_S", cls.drain_delay_s, least=0, most=MOST_DRAIN_DELAY_S
+            ),
             metrics=bool(chosen("SCORING_METRICS", 1, least=0, most=1)),
             api_keys=_api_keys(environ),
+            paths=_paths(environ),
         )
 
 
@@ -147,10 +178,18 @@ def cpu_quota(cgroup: Path = CGROUP) -> float | None:
     return None if quota.strip() in {"max", "-1"} else int(quota) / int(period)
 
 
-def address(environ: Mapping[str, str]) -> tuple[str, int]:
-    """Return HOST and PORT, where the server listens; by default 8080 on every interface."""
-    port = number(environ, "PORT", most=65535) or 8080
-    return environ.get("HOST") or "0.0.0.0", port  # noqa: S104 # a container's own network
+def _paths(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what each further path stands for."""
+    found: dict[str, str] = {}
+    for name, path in PATHS.items():
+        given = environ.get(name)
+        if not given:
+            continue
+        if not _PATH.fullmatch(given):
+            raise StartError(f"{name} is {given!r}, expected a path such as /predict")
+        if found.setdefault(given, path) != path:
+            raise StartError(f"{name} is {given!r}, which another variable has for {found[given]}")
+    return found
 
 
 def _api_keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:

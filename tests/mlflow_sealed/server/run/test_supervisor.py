@@ -20,7 +20,7 @@ from mlflow_sealed import process
 from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.server.run import supervisor
 from mlflow_sealed.server.run.health import health
-from tests.conftest import ROOT, untraced
+from tests.environ import ROOT, untraced
 from tests.mlflow_sealed.server.running import named, python_path, tree
 from tests.package import VERSION
 from tests.records import REQUEST

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlflow_model import save
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from tests.mlflow_sealed.server.running import Running, serving, serving_stock
 from training.dataset import read
 from training.fit import fit

@@ -25,9 +25,6 @@ from tests.mlflow_sealed.server.running import (
 )
 from tests.records import record
 
-KEEP_ALIVE_S = 5
-"""uvicorn's default."""
-
 
 @contextmanager
 def connected(server: Running) -> Iterator[socket.socket]:
@@ -109,23 +106,6 @@ def test_http_1_0_is_answered_and_closed(server: Running) -> None:
         [(status, body)] = answers(connection)
     assert status == 200
     assert probability(body) == expected(server, 110)
-
-
-@pytest.mark.parametrize(
-    "request_", [post(about(100)), raw("GET", "/ping", {})], ids=["at once", "through ASGI"]
-)
-def test_a_quiet_connection_is_closed_and_one_in_use_is_not(
-    server: Running, request_: bytes
-) -> None:
-    with connected(server) as quiet, connected(server) as used:
-        quiet.sendall(request_)
-        begin = time.monotonic()
-        while time.monotonic() - begin < KEEP_ALIVE_S + 2:
-            used.sendall(request_)
-            time.sleep(0.5)
-        assert [status for status, _ in answers(quiet)] == [200]
-        used.sendall(closing(about(100)))
-        assert {status for status, _ in answers(used)} == {200}
 
 
 def test_a_client_that_reads_no_answer_is_waited_for(server: Running) -> None:

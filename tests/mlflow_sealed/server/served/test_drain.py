@@ -1,5 +1,6 @@
 """How the server ends: what it has accepted is answered, and nothing of it stays."""
 
+import email.utils
 import json
 import os
 import shutil
@@ -126,6 +127,51 @@ def test_a_request_whose_body_is_still_coming_is_answered(server: Running) -> No
         connection.sendall(body[-5:])
         assert answer(connection)[0] == 200
     assert status(server) == 0
+
+
+DELAY_S = 3
+"""How long a server of these tests takes new connections after SIGTERM."""
+
+
+@pytest.fixture
+def patient(model: Path, tmp_path: Path) -> Iterator[Running]:
+    with serving(model, tmp_path, workers=2, SCORING_DRAIN_DELAY_S=str(DELAY_S)) as started:
+        started.work(0)
+        yield started
+
+
+def asked(server: Running, request: bytes) -> int:
+    """The status that a new connection gets, which is closed with the answer."""
+    with server.connect() as connection:
+        connection.sendall(request)
+        [(found, _)] = answers(connection)
+    return found
+
+
+def test_new_connections_are_answered_after_sigterm_for_as_long_as_is_set(
+    patient: Running, tmp_path: Path
+) -> None:
+    with patient.connect() as kept:
+        kept.sendall(READY)
+        assert answer(kept)[0] == 200
+        os.kill(patient.pid, signal.SIGTERM)
+        begin = time.monotonic()
+        time.sleep(0.3)  # by then both workers have the signal
+        found = []
+        while time.monotonic() - begin < DELAY_S - 0.5:
+            found.append(tuple(asked(patient, one) for one in (READY, PING, post(task(0)))))
+        kept.sendall(PING)
+        assert [one[0] for one in answers(kept)] == [200], "it is not closed with the answer"
+    assert len(found) > 5
+    assert set(found) == {(503, 200, 200)}
+    sent = email.utils.parsedate_to_datetime(patient.get("/ping").headers["Date"]).timestamp()
+    assert abs(time.time() - sent) < 2, "the time of SIGTERM"
+    with working(patient, 1.5, tmp_path / "late") as late:
+        until(lambda: refuses(patient), timeout_s=2)
+        assert DELAY_S <= time.monotonic() - begin < DELAY_S + 2
+        assert answer(late)[0] == 200
+    assert status(patient) == 0
+    assert time.monotonic() - begin < supervisor.GRACE_S
 
 
 def test_ctrl_c_ends_it_too(server: Running) -> None:

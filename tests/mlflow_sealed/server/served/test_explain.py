@@ -9,7 +9,7 @@ import mlflow.pyfunc
 import pytest
 
 from mypreprocessing import FEATURES
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from tests.mlflow_sealed.server.running import CSV, JSON, PARQUET, Running
 from tests.mlflow_sealed.server.served.test_formats import ROWS, as_csv, frame
 from tests.records import record

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from mypreprocessing import FEATURES, Patient
-from tests.conftest import ROOT, untraced
+from tests.environ import ROOT, untraced
 from tests.mlflow_sealed.server.running import CSV, JSON, PARQUET, Running
 from tests.records import record
 

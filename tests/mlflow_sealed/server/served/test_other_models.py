@@ -13,8 +13,9 @@ import pytest
 
 from mlflow_sealed import process
 from mlflow_sealed.flavor import manifest as manifests
+from mlflow_sealed.server.protocol.number_spelling import EXPECTED
 from mlflow_sealed.server.run import supervisor
-from tests.conftest import ROOT, clean_environ
+from tests.environ import ROOT, clean_environ
 from tests.mlflow_sealed.server.running import CSV, PARQUET, Running, predictions, serving
 
 MODELS: Final = Path(__file__).parent / "models"
@@ -56,11 +57,15 @@ def test_another_models_rows_are_answered(triage: Running) -> None:
 
 
 def test_numbers_within_objects_may_be_text(triage: Running) -> None:
-    """But none whose bounds no pattern can tell: the document would not say what is accepted."""
+    """Also those whose bounds no pattern of the document can tell."""
     sender = {"name": "Bo", "age": "41"}
     assert triage.predict({"inputs": [ticket(sender=sender)]})[0]["note"] is None
-    answer = triage.post(json.dumps({"inputs": [ticket(weight="2.5")]}))
-    assert answer.json()["message"] == "inputs.0.weight: must be a number"
+    assert triage.predict({"inputs": [ticket(weight="2.5")]}) == triage.predict(
+        {"inputs": [ticket(weight=2.5)]}
+    )
+    for weight, said in (("-1", "must be more than -1"), ("x", f"must be a number ({EXPECTED})")):
+        answer = triage.post(json.dumps({"inputs": [ticket(weight=weight)]}))
+        assert answer.json()["message"] == f"inputs.0.weight: {said}"
 
 
 def test_parameters_reach_the_model(triage: Running) -> None:
@@ -94,7 +99,7 @@ def test_a_table_of_flat_fields_is_read(triage: Running) -> None:
         ({"inputs": [ticket(tags=[1])]}, "inputs.0.tags.0: must be text"),
         (
             {"inputs": [ticket()], "params": {"factor": "much"}},
-            "params.factor: must be a number, in plain decimals where it is text",
+            f"params.factor: must be a number ({EXPECTED})",
         ),
         ({"inputs": [ticket()], "params": {"other": 1}}, "params: has a field that is not known"),
         ({"inputs": [ticket(subject="AAA")]}, "inputs.0.subject: is not valid (value_error)"),

@@ -1,15 +1,19 @@
 """The same requests to MLflow's own server and to ours: every difference is one that is meant."""
 
+import gzip
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+import mlflow
 import pandas as pd
 import pytest
 import requests
+from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+from mlflow.utils.proto_json_utils import dump_input_data
 
-from tests.conftest import ROOT
+from tests.environ import ROOT
 from tests.mlflow_sealed.server.running import CSV, JSON, PARQUET, Running
 from tests.records import record
 
@@ -20,12 +24,16 @@ FRAME: Final = pd.DataFrame(ROWS)
 NAMES: Final = list(ROWS[0])
 SPLIT: Final = {"columns": NAMES, "data": [list(row.values()) for row in ROWS]}
 GOOD: Final = json.dumps({"inputs": ROWS})
+NAN: Final = float("nan")
 LIMIT: Final = GOOD.replace("121", f"1{'0' * 400}")
 
 FORMATS: Final = "all of MLflow's formats are read, for a typed model too"
 MEANT: Final = "a request whose meaning is not certain gets no prediction"
 PROBE: Final = "a path of this server"
 HEAD: Final = "probes may use HEAD"
+MISSING: Final = "a client says so where it has no number"
+LABEL: Final = "it says what the body is anyway"
+PACKED: Final = "a client may pack what it sends"
 
 
 class Case(NamedTuple):
@@ -77,8 +85,7 @@ CASES: Final = (
     Case(
         "Parquet with DELTA_BINARY_PACKED in 64 bits",
         200,
-        400,
-        "its smaller reader does not get them right",
+        200,
         body=FRAME.to_parquet(use_dictionary=False, column_encoding={"age": "DELTA_BINARY_PACKED"}),
         content_type=PARQUET,
     ),
@@ -98,15 +105,76 @@ CASES: Final = (
         **as_json({"inputs": [record(age=33.0)]}),
     ),
     Case("`true` for a number", 400, 400, **as_json({"inputs": [record(pregnancies=True)]})),
+    Case(
+        "`33.0` as text for a whole number",
+        400,
+        200,
+        "a number is written alike in every format",
+        **as_json({"inputs": [record(age="33.0")]}),
+    ),
+    Case("`.5e2` as text", 400, 400, **as_json({"inputs": [record(glucose=".5e2")]})),
+    Case("`2_5` as text", 400, 400, **as_json({"inputs": [record(glucose="2_5")]})),
+    Case("`NA` as text", 400, 200, MISSING, **as_json({"inputs": [record(glucose="NA")]})),
+    Case("NaN for a measurement", 400, 200, MISSING, **as_json({"inputs": [record(bmi=NAN)]})),
+    Case("NaN for an age", 400, 400, **as_json({"inputs": [record(age=NAN)]})),
+    Case(
+        "`index` of null",
+        400,
+        200,
+        FORMATS,
+        **as_json({"dataframe_split": {**SPLIT, "index": None}}),
+    ),
     Case("a byte order mark", 200, 200, body=b"\xef\xbb\xbf" + GOOD.encode(), content_type=JSON),
     # Content-Type.
     Case("charset=utf-8", 200, 200, **good(f"{JSON}; charset=utf-8")),
     Case("charset=UTF-8", 200, 200, **good(f"{JSON}; charset=UTF-8")),
+    Case("charset=us-ascii", 415, 200, LABEL, **good(f"{JSON}; charset=us-ascii")),
+    Case(
+        "CSV with header=present",
+        415,
+        200,
+        LABEL,
+        body=FRAME.to_csv(index=False),
+        content_type=f"{CSV}; header=present",
+    ),
+    Case(
+        "CSV with header=absent",
+        415,
+        415,
+        body=FRAME.to_csv(index=False, header=False),
+        content_type=f"{CSV}; header=absent",
+    ),
     Case("charset=latin-1", 415, 415, **good(f"{JSON}; charset=latin-1")),
     Case("another parameter", 415, 415, **good(f"{JSON}; format=pandas-split")),
     Case("`Application/JSON`", 415, 200, "media types have no case", **good("Application/JSON")),
     Case("text/plain", 415, 415, **good("text/plain")),
     Case("no Content-Type", 500, 415, "it is the client's mistake", **good(None)),
+    # Content-Encoding.
+    Case(
+        "gzip",
+        400,
+        200,
+        PACKED,
+        body=gzip.compress(GOOD.encode()),
+        content_type=JSON,
+        headers={"Content-Encoding": "gzip"},
+    ),
+    Case(
+        "gzip that is none",
+        200,
+        400,
+        "the body is not what its head says",
+        headers={"Content-Encoding": "gzip"},
+        **good(JSON),
+    ),
+    Case(
+        "another Content-Encoding",
+        200,
+        415,
+        "the body may not be what it seems",
+        headers={"Content-Encoding": "br"},
+        **good(JSON),
+    ),
     # What a body has to be.
     Case("no body", 400, 400, body="", content_type=JSON),
     Case("half a body", 400, 400, body=GOOD[:-1], content_type=JSON),
@@ -139,7 +207,6 @@ CASES: Final = (
     Case("a measurement missing", 400, 400, **as_json({"inputs": [without("bmi")]})),
     Case("a field not known", 400, 400, **as_json({"inputs": [record(shoe=1)]})),
     Case("out of range", 400, 400, **as_json({"inputs": [record(glucose=601)]})),
-    Case("NaN", 400, 400, **as_json({"inputs": [record(glucose=float("nan"))]})),
     Case("Infinity", 400, 400, **as_json({"inputs": [record(glucose=float("inf"))]})),
     Case("a number beyond a double", 400, 400, body=LIMIT, content_type=JSON),
     # Methods, paths and heads.
@@ -205,7 +272,22 @@ def test_ping_health_and_version_say_what_mlflows_say(server: Running, stock: Ru
     for path in ("/ping", "/health", "/version"):
         theirs, ours = stock.get(path), server.get(path)
         assert ours.content == theirs.content
-        assert ours.headers["content-type"] == theirs.headers["content-type"]
+        assert theirs.headers["content-type"] == JSON  # which it is not
+        assert ours.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+def test_mlflows_own_client_works(server: Running) -> None:
+    """It sends NaN where a DataFrame has no number."""
+    client = ScoringServerClient("127.0.0.1", server.port)
+    client.wait_server_ready(timeout=5)
+    assert client.get_version() == mlflow.__version__
+    frame = FRAME.astype({"glucose": "float64"})
+    assert "NaN" in dump_input_data(frame)
+    assert client.invoke(frame)["predictions"] == server.predict({"inputs": ROWS})
+    records = frame.to_dict("records")
+    assert server.predict({"dataframe_records": records}) == server.predict({"inputs": ROWS})
+    with pytest.raises(Exception, match=r"dataframe_split.1.age: must be a number, not null"):
+        client.invoke(frame.assign(age=[33, NAN]))
 
 
 def test_each_difference_has_a_reason_and_stands_in_the_documentation() -> None:

@@ -1,5 +1,6 @@
 """No answer and no line of the log has a patient's value, a path or a stack trace."""
 
+import gzip
 import io
 import json
 import re
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mlflow_sealed.server.protocol.number_spelling import EXPECTED
 from tests.mlflow_sealed.server.running import CSV, JSON, PARQUET, Running, serving, until
 from tests.mlflow_sealed.server.served.test_other_models import PARAMS, saved, ticket
 from tests.records import record
@@ -92,9 +94,21 @@ BAD: Final = {
     "CSV without a header": Planted(f"{NUMBER},{NAME}\n", CSV),
     "CSV that is short": Planted(f"{HEADER}\n{NAME},{NUMBER}", CSV),
     "CSV with an open quote": Planted(f'{HEADER}\n"{NAME},{NUMBER}', CSV),
+    "a cell of semicolons": Planted(f"{HEADER};{NAME}\n{LINE};{NUMBER}".replace(",", ";"), CSV),
+    "a cell of row names": Planted(f"{HEADER}\n{NAME},{LINE}", CSV),
+    "a packed text": Planted(
+        gzip.compress(json.dumps({"inputs": [NAME]}).encode()),
+        headers={"Content-Encoding": "gzip"},
+    ),
+    "a packing": Planted(GOOD, headers={"Content-Encoding": NAME}),
+    "a text for an array": Planted(json.dumps([NAME, NUMBER])),
+    "columns of MLflow 1": Planted(json.dumps({"columns": [NAME], "data": [[NUMBER]]})),
     "a cell of Parquet": parquet(glucose=NAME),
     "a number of Parquet": parquet(bmi=NUMBER),
     "a column of Parquet": parquet(**{NAME: NUMBER}),
+    "bytes of Parquet": parquet(glucose=NAME.encode()),
+    "a nested column of Parquet": parquet(glucose={NAME: NUMBER}),
+    "a zone of Parquet": parquet(glucose=pa.scalar(1, pa.timestamp("s", NAME))),
     "Parquet that is broken": broken_parquet(),
     "Parquet that is none": Planted(NAME, PARQUET),
     "a Content-Type": Planted(GOOD, f"text/{NAME}"),
@@ -193,7 +207,7 @@ def triage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         pytest.param(
             ticket(sender={"name": "A", NAME: NUMBER, "age": NAME}),
             400,
-            "inputs.0.sender.age: must be a whole number from 0 to 150, in plain decimals as text",
+            f"inputs.0.sender.age: must be a whole number from 0 to 150 ({EXPECTED})",
             id="a value of an object",
         ),
         pytest.param(ticket(kind=NAME), 400, "inputs.0.kind: must match ^[a-z]+$", id="a pattern"),

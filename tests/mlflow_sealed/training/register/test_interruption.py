@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from mlflow_sealed.training.register.interruption import deferred
-from tests.conftest import ROOT
+from tests.environ import ROOT
 
 
 def test_a_signal_waits_for_the_end_of_what_may_not_be_cut() -> None:

@@ -24,7 +24,8 @@ from mlflow_sealed.training.show import card, templates
 from mlflow_sealed.training.show.card import CardError, Provenance
 from mlflow_sealed.training.show.pictures.calibration import errors
 from mlflow_sealed.training.show.pictures.decisions import confusion_title, decision_title
-from tests.conftest import PROJECT, ROOT
+from tests.conftest import PROJECT
+from tests.environ import ROOT
 from tests.measured import measured
 from tests.mlflow_sealed.training.show.another import PROVENANCE, another, project
 from training.options import Options

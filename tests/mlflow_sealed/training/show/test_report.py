@@ -19,7 +19,8 @@ from mlflow_sealed.training import commands, log
 from mlflow_sealed.training.register import versions as registry
 from mlflow_sealed.training.show import artifacts, card, descriptions, pictures, report
 from mlflow_sealed.training.show import threshold_slider as slider
-from tests.conftest import PROJECT, ROOT
+from tests.conftest import PROJECT
+from tests.environ import ROOT
 from tests.measured import OPTIONS, measured
 
 

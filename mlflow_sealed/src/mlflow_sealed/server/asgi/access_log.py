@@ -9,33 +9,21 @@ from functools import lru_cache
 from typing import Final
 
 from mlflow_sealed.server import log_output
-from mlflow_sealed.server.asgi.delayed_write import DelayedWrite
-from mlflow_sealed.server.asgi.request import Handler, Request
-from mlflow_sealed.server.asgi.responses import Response
+from mlflow_sealed.server.served import Served
 
 _RETRY_S: Final = 0.25
 
 
 class AccessLog:
-    """Logs each request, without anything that a client sent but its request id.
+    """Logs each request, without anything that a client sent but its request id."""
 
-    Parameters
-    ----------
-    handler
-        Responds to the requests.
-    """
-
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
+    def __init__(self) -> None:
         self._lines: list[str] = []
-        self._delayed = DelayedWrite(self._write_and_retry)
+        self._retries = False
 
-    async def respond(self, request: Request) -> Response:
-        """Respond to a request, and log it."""
-        response = await self._handler.respond(request)
-        self._lines.append(_line(request, response))
-        self._delayed.schedule()
-        return response
+    def note(self, served: Served) -> None:
+        """Log a request."""
+        self._lines.append(_line(served))
 
     def write(self) -> None:
         """Write the lines so far; see `log_output` for those that nothing reads."""
@@ -43,24 +31,30 @@ class AccessLog:
         data = "".join(lines).encode()
         if output := log_output.of(sys.stdout):
             output.write(data)
+            self._retry_later(output)
         elif lines and sys.stdout is not None:
             with suppress(OSError):  # the reader of the log may end before the clients do
                 os.write(sys.stdout.fileno(), data)
 
-    def _write_and_retry(self) -> None:
+    def _retry_later(self, output: log_output.LogOutput) -> None:
+        """Write again in a while what its reader was late for, even if no request comes."""
+        if output.is_late and not self._retries:
+            with suppress(RuntimeError):  # the event loop has ended
+                asyncio.get_running_loop().call_later(_RETRY_S, self._retry)
+                self._retries = True
+
+    def _retry(self) -> None:
+        self._retries = False
         self.write()
-        output = log_output.of(sys.stdout)
-        if output and output.is_late:
-            asyncio.get_running_loop().call_later(_RETRY_S, self._delayed.schedule)
 
 
-def _line(request: Request, response: Response) -> str:
+def _line(served: Served) -> str:
     now = time.time()
     return (
         f'{{"time": "{_second(int(now))}.{int(now % 1 * 1000):03}Z", '
-        f'"id": "{request.id.decode()}", "route": "{request.route}", '
-        f'"status": {response.status}, "rows": {response.rows}, '
-        f'"ms": {request.seconds() * 1000:.3f}}}\n'
+        f'"id": "{served.id.decode()}", "route": "{served.route}", '
+        f'"status": {served.status}, "rows": {served.rows}, '
+        f'"ms": {served.seconds * 1000:.3f}}}\n'
     )
 
 

@@ -8,15 +8,25 @@ from collections.abc import (
     Coroutine,
     Mapping,
     MutableMapping,
-    Sequence,
 )
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
+from mlflow_sealed.server.asgi.observers import Observers
 from mlflow_sealed.server.asgi.pages import Readiness
 from mlflow_sealed.server.asgi.polling import BusyPoll
-from mlflow_sealed.server.asgi.request import INVOCATIONS, OTHER, Handler, Request, RequestIds
+from mlflow_sealed.server.asgi.request import (
+    INVOCATIONS,
+    OTHER,
+    Handler,
+    Request,
+    RequestIds,
+    is_for_predictions,
+)
 from mlflow_sealed.server.asgi.request_body import Body, Message, Receive, StreamedBody, WholeBody
-from mlflow_sealed.server.asgi.responses import CLOSE, EVERY, Response
+from mlflow_sealed.server.asgi.responses import CLOSE, Response, error_response
+from mlflow_sealed.server.asgi.router import routes
+from mlflow_sealed.server.protocol.errors import RequestError
 from mlflow_sealed.server.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -40,25 +50,33 @@ class Application:
         The bounds.
     readiness
         Whether further requests should come.
-    on_close
+    observers
+        Take note of every request.
+    in_flight
+        Counts a request for predictions as in flight, while that context lasts.
+    close
         What to do when the server ends.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # what the application is composed of, most of it by keyword
         self,
         handler: Handler,
         paths: Collection[str],
         settings: Settings,
         *,
         readiness: Readiness,
-        on_close: Sequence[Callable[[], None]],
+        observers: Observers,
+        in_flight: Callable[[], AbstractContextManager[None]] = nullcontext,
+        close: Callable[[], None] = lambda: None,
     ) -> None:
         self._handler = handler
-        self._paths = paths
+        self._routes = routes(paths, settings.paths)
         self._max_bytes = settings.max_body_bytes
         self._timeout_s = settings.timeout_s
         self._readiness = readiness
-        self._on_close = on_close
+        self._observers = observers
+        self._in_flight = in_flight
+        self._close = close
         self._ids = RequestIds()
         self._poll = BusyPoll(settings.busy_poll_us / 1e6)
 
@@ -66,26 +84,37 @@ class Application:
         """Respond to one request by ASGI."""
         headers = dict(scope["headers"])
         body = StreamedBody(headers, receive, max_bytes=self._max_bytes, timeout_s=self._timeout_s)
-        response = await self._respond(scope["method"], scope["path"], headers, body)
+        request = self._request(scope["method"], scope["path"], headers, body)
+        with self._in_flight() if is_for_predictions(request) else nullcontext():
+            response = await self._respond(request)
         if not body.ended:
             await body.discard()
+        fields = response.all_headers(request.id)
         if not body.ended:
-            response = response.with_headers(CLOSE)
-        start = {"status": response.status, "headers": response.all_headers()}
+            fields.append(CLOSE)
+        start = {"status": response.status, "headers": fields}
         await send({"type": "http.response.start", **start})
         await send({"type": "http.response.body", "body": response.body})
 
-    def respond_at_once(self, headers: Mapping[bytes, bytes], content: bytes) -> Response | None:
-        """Respond to POST /invocations without a task; return None if that has to wait.
+    def respond_at_once(
+        self, headers: Mapping[bytes, bytes], content: bytes
+    ) -> tuple[Response, bytes] | None:
+        """Respond to POST /invocations without a task, if that need not wait.
 
         It is a trick, see benchmarks/tricks.py.
+
+        Returns
+        -------
+        The response and the request's id; None if it has to wait.
         """
         self._poll.begin()
         body = WholeBody(content, max_bytes=self._max_bytes)
-        response = run_at_once(self._respond("POST", INVOCATIONS, headers, body))
-        if response is not None:
-            self._poll.end()
-        return response
+        request = self._request("POST", INVOCATIONS, headers, body)
+        response = run_at_once(self._respond(request))
+        if response is None:
+            return None
+        self._poll.end()
+        return response, request.id
 
     def drain(self) -> None:
         """Say on /ready, from now on, that no further request should come."""
@@ -97,23 +126,31 @@ class Application:
 
     def close(self) -> None:
         """Write the last lines and counts, and kill the subprocess."""
-        for close in self._on_close:
-            close()
+        self._observers.write()
+        self._close()
 
     @property
     def patience_s(self) -> float:
         """How long a model may hold up the event loop, in seconds."""
         return self._timeout_s + 1
 
-    async def _respond(
+    def _request(
         self, method: str, path: str, headers: Mapping[bytes, bytes], body: Body
-    ) -> Response:
+    ) -> Request:
+        route = self._routes.get(path, OTHER)
+        return Request(method, route, headers, body, self._ids.of(headers), time.perf_counter())
+
+    async def _respond(self, request: Request) -> Response:
         """Respond to a request through the handlers: the way that every request goes."""
-        route = path if path in self._paths else OTHER
-        request_id = self._ids.of(headers)
-        request = Request(method, route, headers, body, request_id, time.perf_counter())
-        response = await self._handler.respond(request)
-        return response.with_headers(((b"x-request-id", request_id), *EVERY))
+        try:
+            response = await self._handler.respond(request)
+        except RequestError as error:
+            response = error_response(error, request.id)
+        except Exception as error:  # noqa: BLE001 # uvicorn would log a stack trace
+            failure = RequestError(500, f"the server failed with {type(error).__name__}")
+            response = error_response(failure, request.id)
+        self._observers.note(request, response)
+        return response
 
 
 def run_at_once(coroutine: Coroutine[Any, Any, T]) -> T | None:

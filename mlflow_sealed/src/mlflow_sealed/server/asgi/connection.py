@@ -33,9 +33,13 @@ class Connection(UvicornConnection):
     _is_over = False  # nothing more is read
 
     def connection_made(self, transport: Any) -> None:
-        """Wait for the first request."""
+        """Wait for the first request, as long as for any other.
+
+        A proxy may open connections before it needs them. It would take a 408 that comes unasked
+        for the response to its next request.
+        """
         super().connection_made(transport)
-        self._head_since = self.loop.time()
+        self._idle_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
         """Take what comes; the parser calls the methods below."""
@@ -75,10 +79,12 @@ class Connection(UvicornConnection):
     def on_message_complete(self) -> None:
         """Respond, if that can be done at once."""
         if self._held is not None:
-            response = self.app.respond_at_once(dict(self.headers), b"".join(self._held))
-            if response is not None:
+            found = self.app.respond_at_once(dict(self.headers), b"".join(self._held))
+            if found is not None:
+                response, request_id = found
                 self._held = None
-                self.write_response(response.status, response.all_headers(), response.body)
+                headers = response.all_headers(request_id)
+                self.write_response(response.status, headers, response.body)
                 self._idle_since = self.loop.time()
                 return
             self._hand_over()

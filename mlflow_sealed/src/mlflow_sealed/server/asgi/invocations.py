@@ -2,10 +2,12 @@
 
 import asyncio
 
+from mlflow_sealed.server.asgi import content_coding
 from mlflow_sealed.server.asgi.inline_policy import InlinePolicy
 from mlflow_sealed.server.asgi.request import Request
 from mlflow_sealed.server.asgi.responses import Response
 from mlflow_sealed.server.offload import BusyError, EndedError, Offload
+from mlflow_sealed.server.protocol import parquet
 from mlflow_sealed.server.protocol.errors import RequestError
 from mlflow_sealed.server.protocol.media_types import PARQUET, parse_media_type
 from mlflow_sealed.server.result import Score, ScoringResult
@@ -22,17 +24,27 @@ class Invocations:
         Scores a request in the subprocess.
     policy
         Decides which of them it is.
+    max_bytes
+        The most bytes that an unpacked body may have.
     """
 
-    def __init__(self, score: Score, offload: Offload, policy: InlinePolicy) -> None:
+    def __init__(
+        self, score: Score, offload: Offload, policy: InlinePolicy, *, max_bytes: int
+    ) -> None:
         self._score = score
         self._offload = offload
         self._policy = policy
+        self._max_bytes = max_bytes
 
     async def respond(self, request: Request) -> Response:
         """Respond to a request with the predictions for its rows."""
         media_type = parse_media_type(request.headers.get(b"content-type"))
+        coding = request.headers.get(b"content-encoding")
+        is_packed = coding is not None and content_coding.is_packed(coding)
         body = await request.body.read()
+        if is_packed:
+            deadline = request.body.deadline
+            body = await content_coding.unpack(body, max_bytes=self._max_bytes, deadline=deadline)
         if self._policy.allows(media_type, len(body)):
             result = self._score(media_type, body)  # if the model hangs: see run/worker.py
         else:
@@ -56,5 +68,5 @@ class Invocations:
             raise RequestError(503, "too many requests at once", headers=retry) from None
         except EndedError:
             if media_type == PARQUET:
-                raise RequestError(400, "the body is Parquet that cannot be read") from None
+                raise RequestError(400, parquet.UNREADABLE) from None
             raise RequestError(500, "the model's process ended before it answered") from None

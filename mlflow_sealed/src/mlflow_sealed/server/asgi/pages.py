@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 import mlflow
 
@@ -9,6 +10,9 @@ from mlflow_sealed.server import docs_page
 from mlflow_sealed.server.asgi.responses import Response
 from mlflow_sealed.server.metrics import CONTENT_TYPE, Metrics
 from mlflow_sealed.server.protocol.errors import RequestError
+
+_TEXT: Final = b"text/plain; charset=utf-8"
+_UP: Final = Response(200, b"\n", _TEXT)
 
 Page = Callable[[], Response]
 
@@ -29,7 +33,7 @@ class Readiness:
         """Return the page /ready."""
         if self.draining:
             raise RequestError(503, "this server is about to end")
-        return Response(200, b"\n")
+        return _UP
 
 
 def pages(document: bytes, metrics: Metrics | None, readiness: Readiness) -> dict[str, Page]:
@@ -46,9 +50,9 @@ def pages(document: bytes, metrics: Metrics | None, readiness: Readiness) -> dic
     """
     counted: dict[str, Page] = {"/metrics": partial(_metrics, metrics)} if metrics else {}
     return {
-        "/ping": partial(Response, 200, b"\n"),
-        "/health": partial(Response, 200, b"\n"),
-        "/version": partial(Response, 200, mlflow.__version__.encode()),
+        "/ping": lambda: _UP,
+        "/health": lambda: _UP,
+        "/version": partial(Response, 200, mlflow.__version__.encode(), _TEXT),
         "/ready": readiness.page,
         "/openapi.json": partial(Response, 200, document),
         **counted,

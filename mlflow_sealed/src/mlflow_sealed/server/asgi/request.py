@@ -3,7 +3,6 @@
 import itertools
 import os
 import re
-import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -45,9 +44,10 @@ class Request(NamedTuple):
     id: bytes
     begin: float
 
-    def seconds(self) -> float:
-        """Return how long ago it came."""
-        return time.perf_counter() - self.begin
+
+def is_for_predictions(request: Request) -> bool:
+    """Return whether a request asks for predictions."""
+    return request.route == INVOCATIONS and request.method == "POST"
 
 
 class Handler(Protocol):

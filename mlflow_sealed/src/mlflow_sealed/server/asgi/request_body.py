@@ -49,7 +49,7 @@ class WholeBody:
     async def read(self) -> bytes:
         """Return it."""
         if len(self._content) > self._max_bytes:
-            raise _too_large(self._max_bytes)
+            raise too_large(self._max_bytes)
         return self._content
 
 
@@ -96,7 +96,7 @@ class StreamedBody:
         parts: list[bytes] = []
         await self._receive_parts(self._max_bytes, parts)
         if self._size > self._max_bytes:
-            raise _too_large(self._max_bytes)
+            raise too_large(self._max_bytes)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def discard(self) -> None:
@@ -123,7 +123,8 @@ class StreamedBody:
             raise RequestError(408, "the body did not arrive in time") from None
 
 
-def _too_large(max_bytes: int) -> RequestError:
+def too_large(max_bytes: int) -> RequestError:
+    """Return the error for a body with too many bytes."""
     return RequestError(
         413,
         f"the body has more than {max_bytes} bytes: send several requests, or let the "

@@ -9,9 +9,7 @@ from mlflow_sealed.server.protocol.media_types import JSON
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
-CLOSE: Final[Headers] = ((b"connection", b"close"),)
-EVERY: Final[Headers] = ((b"x-content-type-options", b"nosniff"),)
-"""What every response has."""
+CLOSE: Final = (b"connection", b"close")
 
 
 class Response(NamedTuple):
@@ -37,16 +35,13 @@ class Response(NamedTuple):
     headers: Headers = ()
     rows: int = 0
 
-    def with_headers(self, more: Headers) -> "Response":
-        """Return the response with more headers."""
-        status, body, content_type, headers, rows = self  # _replace takes several times as long
-        return Response(status, body, content_type, (*more, *headers), rows)
-
-    def all_headers(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers, including those of the body."""
+    def all_headers(self, request_id: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the headers, including those that every response has."""
         return [
             (b"content-type", self.content_type),
             (b"content-length", b"%d" % len(self.body)),
+            (b"x-request-id", request_id),
+            (b"x-content-type-options", b"nosniff"),
             *self.headers,
         ]
 

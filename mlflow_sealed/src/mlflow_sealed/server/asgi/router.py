@@ -1,11 +1,12 @@
 """Which handler responds to which path and method."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from mlflow_sealed.server.asgi.pages import Page
 from mlflow_sealed.server.asgi.request import INVOCATIONS, Handler, Request
 from mlflow_sealed.server.asgi.responses import Response
 from mlflow_sealed.server.protocol.errors import RequestError
+from mlflow_sealed.server.settings import StartError
 
 
 class Router:
@@ -39,6 +40,22 @@ class Router:
             raise RequestError(404, "there is nothing here: see /docs")
         _check_method(request, "GET", "HEAD")
         return page()
+
+
+def routes(paths: Collection[str], further: Mapping[str, str]) -> dict[str, str]:
+    """Return the route of each path: itself, or what a further path stands for.
+
+    Raises
+    ------
+    mlflow_sealed.server.settings.StartError
+        If a further path already has another meaning.
+    """
+    for path, route in further.items():
+        if path in paths and path != route and INVOCATIONS in {path, route}:
+            raise StartError(
+                f"the path {path!r} cannot stand for {route}: this server answers it otherwise"
+            )
+    return {**further, **{path: path for path in paths}}
 
 
 def _check_method(request: Request, *allowed: str) -> None:

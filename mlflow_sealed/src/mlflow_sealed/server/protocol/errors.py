@@ -8,7 +8,8 @@ from mlflow_sealed.server.protocol import number_text
 SHOWN: Final = 20
 """How many errors a response lists."""
 
-_VAGUE: Final = frozenset({"int_type", "float_type", "string_type"})  # useless next to another
+_VAGUE: Final = frozenset({"int_type", "float_type", "string_type", "string_pattern_mismatch"})
+"""Errors about a number that say less than any other about the same number."""
 
 
 class RequestError(Exception):
@@ -43,11 +44,17 @@ def from_details(
         Turns a location into text.
     """
     found = list(
-        dict.fromkeys(f"{place(detail['loc'])}: {_message(detail)}" for detail in _merged(details))
+        dict.fromkeys(f"{place(_known(detail))}: {_message(detail)}" for detail in _merged(details))
     )
     more = len(found) - SHOWN
     shown = "; ".join(found[:SHOWN])
     return RequestError(400, f"{shown}; and {more} more" if more > 0 else shown)
+
+
+def _known(detail: Mapping[str, Any]) -> tuple[int | str, ...]:
+    """Return a location without a field that is not known, even if another one has its name."""
+    location: tuple[int | str, ...] = detail["loc"]
+    return location[:-1] if detail["type"] == "extra_forbidden" else location
 
 
 def _merged(details: Sequence[Any]) -> list[Any]:
@@ -58,16 +65,21 @@ def _merged(details: Sequence[Any]) -> list[Any]:
         if location and location[-1] in number_text.LABELS:
             location = location[:-1]
             earlier = kept.get(location)
-            if earlier is not None and (detail["type"] in _VAGUE or earlier["type"] not in _VAGUE):
+            if earlier is not None and _rank(detail["type"]) <= _rank(earlier["type"]):
                 continue
         kept[location] = {**detail, "loc": location}
     return list(kept.values())
 
 
+def _rank(kind: str) -> int:
+    """Return how much an error about one way to write a number says."""
+    return 0 if kind in _VAGUE else 2 if kind == number_text.NULL else 1
+
+
 def _message(detail: Mapping[str, Any]) -> str:
     """Return what the model's rule expects. Nothing in it comes from the request."""
     kind, rule = detail["type"], detail.get("ctx", {})
-    if kind == number_text.NUMBER_TEXT:
+    if kind in {number_text.NUMBER_TEXT, number_text.NULL}:
         return str(detail["msg"])
     template = _MESSAGES.get(kind)
     if template is None:

@@ -54,6 +54,8 @@ def _split_schema(max_rows: int) -> CoreSchema:
     fields = {
         "columns": core_schema.typed_dict_field(columns),
         "data": core_schema.typed_dict_field(data),
-        "index": core_schema.typed_dict_field(anything, required=False),
+        "index": core_schema.typed_dict_field(
+            core_schema.nullable_schema(anything), required=False
+        ),
     }
     return core_schema.typed_dict_schema(fields, extra_behavior="forbid")

@@ -9,6 +9,8 @@ JSON: Final = "application/json"
 CSV: Final = "text/csv"
 PARQUET: Final = "application/vnd.apache.parquet"
 
+_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+
 
 @lru_cache(maxsize=256)
 def parse_media_type(header: bytes | None) -> str:
@@ -17,8 +19,8 @@ def parse_media_type(header: bytes | None) -> str:
     Raises
     ------
     RequestError
-        If it names another format, a charset other than UTF-8 or another parameter (415). The
-        message does not repeat what was sent.
+        If it names another format, a charset other than UTF-8 and its part US-ASCII, or another
+        parameter (415); CSV may say header=present. The message does not repeat what was sent.
 
     Examples
     --------
@@ -30,7 +32,20 @@ def parse_media_type(header: bytes | None) -> str:
     if media_type.strip() not in formats:
         raise RequestError(415, f"expected a Content-Type that is one of {list(formats)}")
     for parameter in parameters:
-        name, _, value = parameter.strip().partition("=")
-        if name.strip() != "charset" or value.strip(' "') not in {"utf-8", "utf8"}:
-            raise RequestError(415, "expected a Content-Type with no parameter but charset=utf-8")
+        _check_parameter(parameter, media_type.strip())
     return media_type.strip()
+
+
+def _check_parameter(parameter: str, media_type: str) -> None:
+    name, _, value = (part.strip(' \t"') for part in parameter.partition("="))
+    if name == "charset" and value in _CHARSETS:
+        return
+    if name == "header" and media_type == CSV:
+        if value == "present":
+            return
+        raise RequestError(415, "expected CSV with a line of names: header=present")
+    raise RequestError(
+        415,
+        "expected a Content-Type with no parameter but charset=utf-8 or us-ascii, and "
+        "header=present for text/csv",
+    )

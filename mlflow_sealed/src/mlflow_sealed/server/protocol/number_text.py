@@ -1,42 +1,65 @@
 """Numbers that may be written as text: a model's types, widened without copying their rules."""
 
+import math
+import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NoReturn
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticOmit, core_schema
+from pydantic_core import (
+    CoreSchema,
+    PydanticCustomError,
+    PydanticKnownError,
+    PydanticOmit,
+    core_schema,
+)
 
-NUMBER: Final = "<number>"
-WHOLE: Final = "<whole>"
-TEXT: Final = "<text>"
-LABELS: Final = frozenset({NUMBER, WHOLE, TEXT})
+from mlflow_sealed.server.protocol.number_spelling import EXPECTED, MISSING, NUMBER, WHOLE
+
+_STRICT: Final = "<number>"
+_FLOAT: Final = "<whole>"
+_DIGITS: Final = "<digits>"
+_TEXT: Final = "<text>"
+_OTHER: Final = "<other>"
+LABELS: Final = frozenset({_STRICT, _FLOAT, _DIGITS, _TEXT, _OTHER})
 """The last part of an error's location if it is about one way to write a number."""
 
 NUMBER_TEXT: Final = "number_text"
-"""The type of the error for text that is not a number, or not in range."""
+"""The type of the error for text that is not a number."""
+
+NULL: Final = "number_null"
+"""The type of the error for a number that is missing where it may not be."""
 
 _WAY: Final = "way"
+_PATTERN: Final = "pattern"
 _BOUNDS: Final = ("ge", "le", "gt", "lt", "multiple_of")
 _NESTED: Final = frozenset(
     {"schema", "items_schema", "values_schema", "choices", "steps", "definitions", "fields"}
 )
-_DIGITS: Final = 17  # as many as a double can hold
-_FRACTION: Final = rf"(?:\.[0-9]{{1,{_DIGITS}}})?"
+_NUMBER: Final = re.compile(NUMBER)
+_MOST: Final = 17  # digits, as many as a double can hold
+_FRACTION: Final = rf"(?:\.[0-9]{{1,{_MOST}}})?"
+
+Number = Callable[[dict[str, Any], bool], Any]
+"""Replaces the schema of a number; the flag says whether it may be null."""
 
 
-def accept_text(schema: Any) -> Any:
-    """Return a core schema that also accepts numbers as text: 121 and "121".
+def accept_text(schema: Any, *, text_first: bool = False) -> Any:
+    """Return a core schema that also accepts numbers as text, and NaN for null.
 
-    The schema's own rules hold for both. Text is plain decimals, and a pattern has its range, so
-    that a JSON schema made from it says exactly what is accepted. If no pattern can express the
-    bounds (fractions, negative ones), only numbers are accepted. true and false are not numbers.
+    The schema's own rules hold for all of them: `number_spelling` says how text is written. What
+    `number_spelling.MISSING` has, and NaN, are null: accepted where null is. true and false are not
+    numbers.
 
     Parameters
     ----------
     schema
         A core schema, as `pydantic.TypeAdapter.core_schema` returns it. It is not changed.
+    text_first
+        Whether most numbers are text, as in CSV: that gives the same results sooner.
     """
-    return _with_numbers(schema, _number)
+    return _with_numbers(schema, partial(_number, text_first=text_first))
 
 
 def numbers_only(schema: Any) -> Any:
@@ -49,31 +72,38 @@ def numbers_only(schema: Any) -> Any:
     schema
         As for `accept_text`.
     """
-    return _with_numbers(schema, lambda number: {**number, "strict": True})
+    return _with_numbers(schema, lambda number, _: _strict(number))
 
 
 def text_pattern(schema: Mapping[str, Any]) -> str | None:
-    """Return the pattern of the text that an int or float schema accepts, None for no text.
+    r"""Return a pattern that only text within the bounds of an int or float schema matches.
+
+    It leaves out what a pattern can hardly say: exponents, where there are bounds, and bounds that
+    are negative, open or fractions, which give None.
 
     Examples
     --------
     >>> text_pattern({"type": "int", "ge": 21, "le": 120})
-    '^(?:(?:2[1-9]|[3-9][0-9])|1(?:[0-1][0-9]|20))$'
+    '^(?:(?:2[1-9]|[3-9][0-9])|1(?:[0-1][0-9]|20))(?:\\.0{1,17})?$'
     """
     whole = schema["type"] == "int"
     bounds = {name: schema[name] for name in _BOUNDS if schema.get(name) is not None}
     if not bounds:
-        return rf"^-?(?:0|[1-9][0-9]{{0,{_DIGITS - 1}}}){'' if whole else _FRACTION}$"
+        return rf"^{WHOLE}(?:\.0{{1,{_MOST}}})?$" if whole else f"^{NUMBER}$"
     if set(bounds) != {"ge", "le"}:
         return None
     low, high = bounds["ge"], bounds["le"]
     if low != int(low) or high != int(high) or low < 0:
         return None
     low, high = int(low), int(high)
+    zeros = rf"(?:\.0{{1,{_MOST}}})?"
     if whole:
-        return f"^{_integers(low, high)}$"
-    last = rf"{high}(?:\.0{{1,{_DIGITS}}})?"
-    return f"^(?:{_integers(low, high - 1)}{_FRACTION}|{last})$" if low < high else f"^{last}$"
+        return f"^{_integers(low, high)}{zeros}$"
+    last = f"{high}{zeros}"
+    if low == high:
+        return f"^{last}$"
+    bare = rf"\.[0-9]{{1,{_MOST}}}|" if low == 0 else ""
+    return f"^(?:{bare}{_integers(low, high - 1)}{_FRACTION}|{last})$"
 
 
 class JsonSchema(GenerateJsonSchema):
@@ -81,55 +111,116 @@ class JsonSchema(GenerateJsonSchema):
 
     def chain_schema(self, schema: core_schema.ChainSchema) -> JsonSchemaValue:
         """Describe text by its pattern; a JSON schema's integer includes 3.0 already."""
-        way = schema.get("metadata", {}).get(_WAY)
-        if way == WHOLE:
+        metadata = schema.get("metadata", {})
+        if _WAY not in metadata:
+            return super().chain_schema(schema)
+        if metadata.get(_PATTERN) is None:
             raise PydanticOmit
-        if way == TEXT:
-            return self.generate_inner(schema["steps"][1])
-        return super().chain_schema(schema)
+        return {"type": "string", "pattern": metadata[_PATTERN]}
+
+    def function_wrap_schema(
+        self, schema: core_schema.WrapValidatorFunctionSchema
+    ) -> JsonSchemaValue:
+        """Leave out what is not JSON, such as NaN."""
+        if _WAY in schema.get("metadata", {}):
+            raise PydanticOmit
+        return super().function_wrap_schema(schema)
 
 
-def _with_numbers(schema: Any, number: Callable[[dict[str, Any]], Any]) -> Any:
+def _with_numbers(schema: Any, number: Number, *, nullable: bool = False) -> Any:
     """Return a schema with each schema of a number replaced."""
     if not isinstance(schema, Mapping):
         return schema
-    if schema.get("type") in {"int", "float"} and not schema.get("strict"):
-        return number(dict(schema))
+    kind = schema.get("type")
+    if kind in {"int", "float"} and not schema.get("strict"):
+        return number(dict(schema), nullable)
+    nullable = kind == "nullable" or (nullable and kind in _SAME_VALUE)
 
     def within(value: Any) -> Any:
         if isinstance(value, list | tuple):
             return type(value)(within(item) for item in value)
         if isinstance(value, Mapping) and not isinstance(value.get("type"), str):
             return {name: _with_numbers(item, number) for name, item in value.items()}  # fields
-        return _with_numbers(value, number)
+        return _with_numbers(value, number, nullable=nullable)
 
     return {key: within(value) if key in _NESTED else value for key, value in schema.items()}
 
 
-def _number(schema: dict[str, Any]) -> CoreSchema:
+_SAME_VALUE: Final = frozenset(
+    {"default", "union", "chain", "function-before", "function-after", "function-wrap"}
+)
+"""Schemas whose inner schemas are about the same value: what may be null there may be null here."""
+
+
+def _strict(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema that accepts numbers only; NaN and infinities have a way of their own."""
+    finite = {"allow_inf_nan": False} if schema["type"] == "float" else {}
+    return {**schema, **finite, "strict": True}
+
+
+def _number(
+    schema: dict[str, Any],
+    nullable: bool,  # noqa: FBT001 # see Number
+    *,
+    text_first: bool,
+) -> CoreSchema:
     """Return a union of the ways to write a number that this schema accepts."""
     lax = {key: value for key, value in schema.items() if key not in {"metadata", "ref"}}
-    whole, text = schema["type"] == "int", text_pattern(schema)
-    ways: list[Any] = [({**schema, "strict": True}, NUMBER)]
-    if whole:  # a JSON schema counts 3.0 as an integer
-        steps = [core_schema.float_schema(strict=True, allow_inf_nan=False), lax]
-        ways.append((core_schema.chain_schema(steps, metadata={_WAY: WHOLE}), WHOLE))
-    if text:
-        checked = core_schema.custom_error_schema(
-            core_schema.str_schema(pattern=text),
-            custom_error_type=NUMBER_TEXT,
-            custom_error_message=_expected(schema),
-        )
-        steps = [core_schema.str_schema(strict=True), checked, lax]
-        ways.append((core_schema.chain_schema(steps, metadata={_WAY: TEXT}), TEXT))
-    return core_schema.union_schema(ways, mode="left_to_right", auto_collapse=False)
+    numbers: list[Any] = [(_strict(schema), _STRICT)]
+    if schema["type"] == "int":  # a JSON schema counts 3.0 as an integer
+        whole = core_schema.float_schema(strict=True, allow_inf_nan=False)
+        numbers.append((core_schema.chain_schema([whole, lax], metadata={_WAY: _FLOAT}), _FLOAT))
+    texts = _texts(schema, lax, nullable=nullable)
+    other = core_schema.no_info_wrap_validator_function(
+        partial(_other, nullable=nullable, expected=_expected(schema)),
+        {**lax, "strict": True},
+        metadata={_WAY: _OTHER},
+    )
+    ways = [*texts, *numbers] if text_first else [*numbers, *texts]
+    return core_schema.union_schema(
+        [*ways, (other, _OTHER)], mode="left_to_right", auto_collapse=False
+    )
+
+
+def _texts(schema: Mapping[str, Any], lax: Any, *, nullable: bool) -> list[Any]:
+    pattern = text_pattern(schema)
+    if nullable and pattern:
+        missing = "|".join(map(re.escape, MISSING))
+        pattern = f"^(?:{missing}|{pattern.removeprefix('^').removesuffix('$')})$"
+    metadata = {_WAY: _TEXT, _PATTERN: pattern}
+    text = core_schema.str_schema(strict=True, pattern=f"^{NUMBER}$")
+    if schema["type"] == "float":
+        return [(core_schema.chain_schema([text, lax], metadata=metadata), _TEXT)]
+    digits = core_schema.str_schema(strict=True, pattern=f"^{WHOLE}$")  # which is not rounded
+    number = core_schema.float_schema(allow_inf_nan=False)  # an int reads no exponent by itself
+    return [
+        (core_schema.chain_schema([digits, lax], metadata={_WAY: _DIGITS}), _DIGITS),
+        (core_schema.chain_schema([text, number, lax], metadata=metadata), _TEXT),
+    ]
+
+
+def _other(value: Any, handler: Callable[[Any], Any], *, nullable: bool, expected: str) -> Any:
+    """Return None for a missing number; let the model's own type decide on an infinity."""
+    if value is None or (isinstance(value, str) and value in MISSING):
+        return None if nullable else _reject_null()
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        raise PydanticCustomError(NUMBER_TEXT, "{expected}", {"expected": expected})
+    if isinstance(value, float) and math.isnan(value):
+        return None if nullable else _reject_null()
+    if isinstance(value, float) and math.isinf(value):
+        return handler(value)
+    raise PydanticKnownError("float_type")  # another way says what is wrong
+
+
+def _reject_null() -> NoReturn:
+    raise PydanticCustomError(NULL, "must be a number, not null")
 
 
 def _expected(schema: Mapping[str, Any]) -> str:
     kind = "a whole number" if schema["type"] == "int" else "a number"
-    if schema.get("ge") is None:
-        return f"must be {kind}, in plain decimals where it is text"
-    return f"must be {kind} from {schema['ge']:g} to {schema['le']:g}, in plain decimals as text"
+    if schema.get("ge") is None or schema.get("le") is None:
+        return f"must be {kind} ({EXPECTED})"
+    return f"must be {kind} from {schema['ge']:g} to {schema['le']:g} ({EXPECTED})"
 
 
 def _integers(low: int, high: int) -> str:

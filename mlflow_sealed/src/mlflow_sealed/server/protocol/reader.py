@@ -16,6 +16,8 @@ from mlflow_sealed.server.protocol.json_body import FIELDS, LISTS, PARAMS, SPLIT
 from mlflow_sealed.server.protocol.media_types import CSV, JSON, PARQUET
 from mlflow_sealed.server.protocol.table_rules import TableRules, too_many_rows
 
+_EXPECTED: Final = f"expected exactly one of the fields {[*LISTS, SPLIT]}"
+_EXTRA: Final = "extra_forbidden"
 _FORMS: Final = frozenset({"csv", "parquet"})  # the first part of a location in a table
 
 
@@ -73,7 +75,9 @@ class Reader:
             number_text.numbers_only(plain.core_schema), fail_fast=True
         )
         self._rows = pydantic_compat.validator(self.rows_schema)
-        self._text = plain.validator
+        self._cells = pydantic_compat.validator(
+            number_text.accept_text(plain.core_schema, text_first=True)
+        )
         self._read: Final = {JSON: self._json, CSV: self._csv, PARQUET: self._parquet}
 
     def read(self, media_type: str, body: bytes) -> ModelInput:
@@ -105,9 +109,7 @@ class Reader:
                 raise self._error(error) from None
         params = content.pop(PARAMS, None)
         if len(content) != 1:
-            raise RequestError(
-                400, f"expected exactly one of {[*LISTS, SPLIT]}, got {list(content)}"
-            )
+            raise RequestError(400, f"{_EXPECTED}, got {list(content)}")
         [(form, found)] = content.items()
         rows = self._split(found) if form == SPLIT else found
         self._duplicate_keys.check(body, len(rows), form)
@@ -128,15 +130,11 @@ class Reader:
 
     def _csv(self, body: bytes) -> ModelInput:
         rows = csv_table.read(body, self._rules)
-        return self._with_params(self._checked(self._text, rows, "csv"), None)
+        return self._with_params(self._checked(self._cells, rows, "csv"), None)
 
     def _parquet(self, body: bytes) -> ModelInput:
-        rows = parquet.read(body, self.columns or (), self._check_parquet)
+        rows = parquet.read(body, self.columns or (), self._rules)
         return self._with_params(self._checked(self._rows, rows, "parquet"), None)
-
-    def _check_parquet(self, columns: Sequence[str], count: int) -> None:
-        self._rules.check_columns(columns, "parquet")
-        self._rules.check_count(count)
 
     def _checked(self, validator: Any, rows: Sequence[dict[str, Any]], form: str) -> list[Any]:
         try:
@@ -162,6 +160,8 @@ class Reader:
             return RequestError(400, f"the body is not JSON{f': {place[0]}' if place else ''}")
         if any(detail["type"] == "too_long" and _is_row_list(detail["loc"]) for detail in details):
             return too_many_rows(self.max_rows)
+        if not form and (wrong := _envelope(details)):
+            return RequestError(400, wrong)
         start = (form,) if form else ()
         return errors.from_details(details, lambda location: self._place((*start, *location)))
 
@@ -177,6 +177,20 @@ class Reader:
     def _body_validator(self, rows: CoreSchema, *, fail_fast: bool = False) -> SchemaValidator:
         schema = body_schema(rows, self.params_schema, max_rows=self.max_rows, fail_fast=fail_fast)
         return pydantic_compat.validator(schema)
+
+
+def _envelope(details: Sequence[Any]) -> str | None:
+    """Return what to say about a body that has other fields than the protocol's, or none."""
+    if any(not detail["loc"] for detail in details):
+        return f"the body must be an object; {_EXPECTED}"
+    unknown = [detail["loc"] for detail in details if detail["type"] == _EXTRA]
+    names = {location[0] for location in unknown if len(location) == 1}
+    if not names:
+        return None
+    if names - {"index"} == {"columns", "data"}:
+        return f"{_EXPECTED}, got columns and data: put them in {SPLIT}"
+    are = "is" if len(names) == 1 else "are"
+    return f"{_EXPECTED}, and {PARAMS}; got {len(names)} that {are} not known"
 
 
 def _is_row_list(location: tuple[int | str, ...]) -> bool:

@@ -14,10 +14,15 @@ class TableRules:
         The names of the fields of a row, None for rows that are not objects.
     max_rows
         The most rows.
+
+    Attributes
+    ----------
+    columns
+        As above.
     """
 
     def __init__(self, columns: tuple[str, ...] | None, max_rows: int) -> None:
-        self._columns = columns
+        self.columns = columns
         self._max_rows = max_rows
 
     def check_columns(self, columns: Sequence[str], where: str) -> None:
@@ -28,15 +33,15 @@ class TableRules:
         RequestError
             If they are not (400).
         """
-        if self._columns is None:
+        if self.columns is None:
             raise RequestError(400, "the rows of this model have no columns: send them as inputs")
-        twice = [name for name in self._columns if columns.count(name) > 1]
-        unknown = sum(name not in self._columns for name in columns)
+        twice = [name for name in self.columns if columns.count(name) > 1]
+        unknown = sum(name not in self.columns for name in columns)
         errors = [f"twice {twice}"] if twice else []
         errors += [f"{unknown} that are not known"] if unknown else []
         if errors:  # without the names of unknown ones, which could be values
             raise RequestError(
-                400, f"{where}: columns {', '.join(errors)}; expected {list(self._columns)}"
+                400, f"{where}: columns {', '.join(errors)}; expected {list(self.columns)}"
             )
 
     def check_count(self, count: int) -> None:

@@ -1,7 +1,8 @@
 """The container's entry point, and its health check.
 
 ``python -m mlflow_sealed.server.run`` serves the model of the container, or the one in the folder
-that is its argument. With ``health``, its exit status says whether a server answers.
+that is its argument; ``serve``, which SageMaker gives every container, may stand before it. With
+``health``, its exit status says whether a server answers.
 """
 
 import os
@@ -26,10 +27,23 @@ def main(arguments: list[str]) -> int:
             from mlflow_sealed.server.run.health import health  # noqa: PLC0415 # the supervisor needs no HTTP
 
             return health(os.environ)
-        return Supervisor(os.environ, Path(arguments[0]) if arguments else MODEL).run()
+        return Supervisor(os.environ, _model(arguments)).run()
     except (ManifestError, StartError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return CANNOT_START
+
+
+def _model(arguments: list[str]) -> Path:
+    given = arguments[1:] if arguments[:1] == ["serve"] else arguments
+    if len(given) > 1:
+        raise StartError(f"got {len(given)} arguments, expected at most one, a model's folder")
+    folder = Path(given[0]) if given else MODEL
+    if not folder.is_dir():
+        raise StartError(
+            f"there is no folder {str(folder)!r}: expected serve, health, a model's folder, or no "
+            "argument"
+        )
+    return folder
 
 
 if __name__ == "__main__":

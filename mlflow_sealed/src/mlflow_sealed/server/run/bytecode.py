@@ -19,8 +19,7 @@ MODULES: Final = (
     *("mlflow_sealed.server.asgi.connection", "mlflow_sealed.server.load"),
     *("uvicorn.loops.uvloop", "uvicorn.lifespan.off", "importlib_metadata._adapters"),
     # What some requests need: Parquet, /docs, an invalid one.
-    *("fastparquet", "fsspec.implementations.local", "fastapi_offline"),
-    *("pandas.core.methods.to_dict", "pydantic._internal._dataclasses"),
+    *("arro3.core", "arro3.io", "fastapi_offline", "pydantic._internal._dataclasses"),
 )
 """These import all that a server imports; image/test_bytecode.py finds gaps."""
 

@@ -3,7 +3,7 @@
 import http.client
 from collections.abc import Mapping
 
-from mlflow_sealed.server.settings import address
+from mlflow_sealed.server.run.listening import address
 
 
 def health(environ: Mapping[str, str]) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from mlflow_sealed.server import prctl
+from mlflow_sealed.server import arro3_compat, prctl
 from mlflow_sealed.server.log_output import never_wait
 from mlflow_sealed.server.run.loading import ALONE, LOADED
 from mlflow_sealed.server.run.supervisor import CANNOT_START
@@ -24,8 +24,12 @@ from mlflow_sealed.server.settings import Settings, StartError
 if TYPE_CHECKING:
     from mlflow_sealed.server.load import Loaded
 
-ENVIRON: Final = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
-"""What MLflow has to find in the environment when it is imported."""
+ENVIRON: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+    **arro3_compat.ENVIRON,
+}
+"""What MLflow, and arro3, have to find in the environment when they are imported."""
 
 _KNOW_OF_FORKS: Final = {"jemalloc_bg_thd"}  # pyarrow's; a forked process starts its own
 _SETTLE_S: Final = 0.5  # threads that end with the one that started them are gone by then

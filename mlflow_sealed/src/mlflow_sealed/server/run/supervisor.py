@@ -5,14 +5,10 @@ and forks the workers, which become the supervisor's own children. The superviso
 and stays small.
 """
 
-import contextlib
 import os
-import shutil
 import signal
-import socket
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,15 +16,20 @@ from mlflow_sealed.flavor import manifest
 from mlflow_sealed.server import cgroup_memory
 from mlflow_sealed.server.run import deaths
 from mlflow_sealed.server.run.capacity import capacity
+from mlflow_sealed.server.run.counts import counts_folder
+from mlflow_sealed.server.run.listening import address, listen
 from mlflow_sealed.server.run.wakeup import Wakeup
 from mlflow_sealed.server.run.workers import Ended, Workers
-from mlflow_sealed.server.settings import StartError, address, retired, workers_asked_for
+from mlflow_sealed.server.settings import retired, workers_asked_for
 
 CANNOT_START: Final = 3
 """The exit status if the model or a setting is invalid."""
 
 GRACE_S: Final = 25
 """How long a request that was accepted may take after SIGTERM."""
+
+MARGIN_S: Final = 2
+"""How long after that a worker that has not ended is killed."""
 
 LOADER: Final = "the process that loads the model"
 """What it is called in the log."""
@@ -63,14 +64,14 @@ class Supervisor:
             _say(warning)
         manifest.check(self._model)
         _adopt_orphans()
-        listener = _listen(self._host, self._port)
-        with _counts() as counts:
+        listener = listen(self._host, self._port)
+        with counts_folder(self._environ) as counts:
             self._workers = Workers(self._model, counts, listener, self._wakeup)
             try:
                 status = self._begin() or self._watch()
             finally:
                 listener.close()  # before the workers close theirs: no client waits in a dead queue
-                drained = self._workers.drain(GRACE_S + 2)
+                drained = self._workers.drain(GRACE_S + MARGIN_S)
         if not drained:
             _say("error: a worker did not end in time: killed")
         return status or int(not drained)
@@ -145,22 +146,6 @@ class Supervisor:
         return CANNOT_START
 
 
-@contextlib.contextmanager
-def _counts() -> Iterator[str]:
-    """Give a folder for the workers' counts, and remove it."""
-    try:
-        folder = tempfile.mkdtemp(prefix="scoring-")
-    except OSError as error:
-        raise StartError(
-            f"no folder for temporary files can be written to ({error.strerror}): give the "
-            "container one with --tmpfs /tmp, or set TMPDIR"
-        ) from None
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -171,16 +156,3 @@ def _adopt_orphans() -> None:
         from mlflow_sealed.server import prctl  # noqa: PLC0415 # the container's need not have it
 
         prctl.adopt_orphans()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        raise StartError(f"cannot listen on {host} port {port}: {error.strerror}") from None
-    listener.listen(2048)
-    listener.setblocking(False)  # noqa: FBT003 # the socket's own signature
-    return listener

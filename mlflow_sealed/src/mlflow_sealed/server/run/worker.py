@@ -8,19 +8,15 @@ import socket
 from collections.abc import Callable
 from types import FrameType
 
-from uvicorn import Config
 from uvicorn.config import LOGGING_CONFIG
 
 from mlflow_sealed.server import prctl
-from mlflow_sealed.server.asgi.application import Application
 from mlflow_sealed.server.forks import ForkClient
 from mlflow_sealed.server.load import Loaded
 from mlflow_sealed.server.run.draining import DrainingServer
 from mlflow_sealed.server.run.loading import FAILED
-from mlflow_sealed.server.run.supervisor import CANNOT_START, GRACE_S
+from mlflow_sealed.server.run.supervisor import CANNOT_START
 from mlflow_sealed.server.settings import StartError
-
-_CONNECTION = "mlflow_sealed.server.asgi.connection:Connection"
 
 
 def work(
@@ -63,7 +59,7 @@ def work(
         return CANNOT_START
     # Until the server has its own handlers, and after it restores these and signals itself again.
     signal.signal(signal.SIGTERM, _quit)
-    server = _server(app, ready)
+    server = DrainingServer(app, loaded.settings, ready)
     try:
         server.run(sockets=[socket.socket(fileno=listener)])
     finally:
@@ -76,24 +72,6 @@ def work(
 def configure_log() -> None:
     """Let uvicorn's lines go to standard error; once for all workers, which spares each 2 MiB."""
     logging.config.dictConfig(LOGGING_CONFIG)
-
-
-def _server(app: Application, ready: int) -> DrainingServer:
-    config = Config(
-        app,
-        http=_CONNECTION,
-        loop="uvloop",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        access_log=False,
-        log_config=None,  # see configure_log
-        log_level="warning",
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
-    )
-    return DrainingServer(config, ready, drain=app.drain, patience_s=app.patience_s)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

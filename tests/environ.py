@@ -1,0 +1,20 @@
+"""The environment that the commands of the tests get, and where the repository is."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parent.parent
+
+
+def clean_environ() -> dict[str, str]:
+    """Return this process's environment without a feed credential or an MLflow setting."""
+    ours = ("MLFLOW_", "UV_INDEX", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PYPIRC_PATH")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**kept, "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def untraced(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment whose Pythons are not measured for coverage, which slows them down."""
+    return {name: value for name, value in environ.items() if not name.startswith("COVERAGE_")}
