@@ -21,7 +21,6 @@ MODEL: Final = Path("/opt/model")
 
 def main(arguments: list[str]) -> int:
     """Run the supervisor, or check the health of one that runs, and return the exit status."""
-    never_wait()
     try:
         if arguments[:1] == ["health"]:
             from mlflow_sealed.server.run.health import health  # noqa: PLC0415 # the supervisor needs no HTTP
@@ -47,4 +46,5 @@ def _model(arguments: list[str]) -> Path:
 
 
 if __name__ == "__main__":
+    never_wait()
     sys.exit(main(sys.argv[1:]))

@@ -63,7 +63,6 @@ class Supervisor:
         for warning in self._warnings:
             _say(warning)
         manifest.check(self._model)
-        _adopt_orphans()
         listener = listen(self._host, self._port)
         with counts_folder(self._environ) as counts:
             self._workers = Workers(self._model, counts, listener, self._wakeup)
@@ -148,11 +147,3 @@ class Supervisor:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _adopt_orphans() -> None:
-    """Become the parent of the workers that are forked, as process 1 does anyway."""
-    if os.getpid() != 1:
-        from mlflow_sealed.server import prctl  # noqa: PLC0415 # the container's need not have it
-
-        prctl.adopt_orphans()

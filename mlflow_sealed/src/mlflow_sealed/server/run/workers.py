@@ -80,6 +80,7 @@ class Workers:
         Its wait status if it has ended instead, else 0.
         """
         self._loading = loading = Loading(self._model, self._counts)
+        _adopt_orphans()  # now that it runs: nothing is forked before it has loaded the model
         if not waits or self._note(self._wakeup.read(loading.fileno())) or self._wakeup.is_ending:
             return 0
         self._loading = None
@@ -195,6 +196,14 @@ class Workers:
         os.close(self._ready.pop(pid))
         self._leaving.discard(pid)
         prometheus_compat.forget_process(self._counts, pid)
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of the workers that are forked, as process 1 does anyway."""
+    if os.getpid() != 1:
+        from mlflow_sealed.server import prctl  # noqa: PLC0415 # the container's need not have it
+
+        prctl.adopt_orphans()
 
 
 def _status(pid: int) -> int | None:
