@@ -275,7 +275,7 @@ def test_make_serve_answers_the_curl_line_of_the_readme_and_holds_no_credential(
 def assert_serves_without_a_credential(environ: dict[str, str]) -> None:
     """Look into every process of the serving environment."""
     servers = environs(b"mlflow_sealed.server.run\0") + environs(
-        b"mlflow_sealed.server.run.worker\0"
+        b"mlflow_sealed.server.run.loader\0"
     )
     servers = [server for server in servers if b"PORT=5000\0" in server]
     assert len(servers) >= 2, "the supervisor, and a worker"

@@ -22,6 +22,7 @@ from mlflow_sealed.image import docker, docker_config
 from tests.conftest import PROJECT, Feed, Trained, train
 from tests.environ import ROOT, clean_environ
 from tests.mlflow_sealed.image.secrets_search import Watch
+from tests.mlflow_sealed.server.running import named, tree
 from training.options import DATA
 
 COMMAND: Final = (
@@ -60,9 +61,7 @@ class Container:
     def pids(self) -> list[int]:
         """The processes on this machine: the supervisor, then its workers."""
         found = docker.ask("inspect", "--format", "{{.State.Pid}}", self.name).decode()
-        supervisor = int(found)
-        children = Path(f"/proc/{supervisor}/task/{supervisor}/children")
-        return [supervisor, *map(int, children.read_text(encoding="ascii").split())]
+        return [int(found), *named("scoring-worker", tree(int(found)))]
 
     def serving(self) -> int:
         """The number of workers whose event loop runs: the model is loaded by then."""
@@ -71,7 +70,7 @@ class Container:
     def cpu_s(self) -> float:
         """The processor time of the supervisor, its workers and theirs."""
         supervisor = self.pids()[0]
-        stats = [Path(f"/proc/{pid}/stat").read_text(encoding="ascii") for pid in _tree(supervisor)]
+        stats = [Path(f"/proc/{pid}/stat").read_text(encoding="ascii") for pid in tree(supervisor)]
         times = [stat.rpartition(")")[2].split()[11:13] for stat in stats]
         return sum(int(ticks) for pair in times for ticks in pair) / os.sysconf("SC_CLK_TCK")
 
@@ -227,11 +226,6 @@ def run(
         text=True,
         check=False,
     )
-
-
-def _tree(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    return [pid, *(found for child in children for found in _tree(int(child)))]
 
 
 def _polls(pid: int) -> bool:

@@ -7,7 +7,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,7 +82,12 @@ class Running:
         return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def workers(self) -> list[int]:
-        return children(self.pid)
+        return named("scoring-worker", self.processes())
+
+    def loader(self) -> int:
+        """The process that has loaded the model, and forks the others."""
+        (found,) = named("scoring-loader", self.processes())
+        return found
 
     def processes(self) -> list[int]:
         """The supervisor, its workers, and their subprocesses."""
@@ -234,6 +239,18 @@ def children(pid: int) -> list[int]:
 
 def tree(pid: int) -> list[int]:
     return [pid, *(found for child in children(pid) for found in tree(child))]
+
+
+def named(name: str, pids: Iterable[int]) -> list[int]:
+    """Return the processes that have a name of the server's."""
+    return [pid for pid in pids if lives(pid) and process_name(pid) == name]
+
+
+def process_name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def lives(pid: int) -> bool:

@@ -11,7 +11,9 @@ from weakref import WeakSet
 
 import pytest
 
-from mlflow_sealed.server.offload import BusyError, EndedError, ForkServer, Offload
+from mlflow_sealed.server import forks
+from mlflow_sealed.server.forks import ForkClient
+from mlflow_sealed.server.offload import BusyError, EndedError, Offload
 from mlflow_sealed.server.result import ScoringResult
 from tests.mlflow_sealed.server.running import lives, until
 
@@ -44,10 +46,10 @@ def many(media_type: str, body: bytes) -> ScoringResult:
 
 
 @pytest.fixture
-def fork_server() -> Iterator[ForkServer]:
-    made = ForkServer(work)
+def fork_server() -> Iterator[ForkClient]:
+    made = forks.fork_server(work)
     yield made
-    made._socket.close()  # noqa: SLF001 # it ends with its process, which goes on here
+    made.close()
     os.wait()
 
 
@@ -57,7 +59,7 @@ def spawned() -> list[int]:
 
 
 @pytest.fixture
-def spawn(fork_server: ForkServer, spawned: list[int]) -> Callable[[], tuple[socket.socket, int]]:
+def spawn(fork_server: ForkClient, spawned: list[int]) -> Callable[[], tuple[socket.socket, int]]:
     def counted() -> tuple[socket.socket, int]:
         ours, pid = fork_server.spawn()
         spawned.append(pid)
@@ -68,9 +70,9 @@ def spawn(fork_server: ForkServer, spawned: list[int]) -> Callable[[], tuple[soc
 
 @pytest.fixture
 def rows() -> Iterator[Offload]:
-    made = ForkServer(many)
+    made = forks.fork_server(many)
     yield Offload(made.spawn, max_requests=2)
-    made._socket.close()  # noqa: SLF001 # likewise
+    made.close()
     os.wait()
 
 

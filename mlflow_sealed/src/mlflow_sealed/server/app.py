@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow_sealed.flavor import manifest
-from mlflow_sealed.server.run.worker import ENVIRON
+from mlflow_sealed.server.run.loader import ENVIRON
 from mlflow_sealed.server.settings import Settings, StartError
 
 if TYPE_CHECKING:
@@ -79,9 +79,10 @@ def _load(environ: Mapping[str, str]) -> "Application":
     sys.dont_write_bytecode = True  # in the model's folder it would change the model
     os.environ.update(ENVIRON)
     # Here, because MLflow and prometheus-client read their settings when they are imported.
-    from mlflow_sealed.server import load  # noqa: PLC0415
+    from mlflow_sealed.server import forks, load  # noqa: PLC0415
 
-    return load.load(model, settings)
+    loaded = load.load(model, settings)
+    return loaded.application(forks.fork_server(loaded.scoring.score).spawn)
 
 
 def _folder(environ: Mapping[str, str], name: str, expected: str) -> Path:

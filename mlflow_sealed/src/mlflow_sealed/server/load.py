@@ -4,6 +4,7 @@ import gc
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,53 +24,69 @@ from mlflow_sealed.server.asgi.pages import Readiness, pages
 from mlflow_sealed.server.asgi.request import Handler
 from mlflow_sealed.server.asgi.router import Router
 from mlflow_sealed.server.metrics import Metrics
-from mlflow_sealed.server.offload import ForkServer, Offload
+from mlflow_sealed.server.offload import Offload, Spawn
 from mlflow_sealed.server.scoring import Scoring
 from mlflow_sealed.server.settings import Settings
 
 _EXAMPLE: Final = "serving_input_example.json"
 
 
-def load(folder: Path, settings: Settings) -> Application:
-    """Make the application that serves a model.
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is loaded and has not predicted, and what all workers have in common.
+
+    Attributes
+    ----------
+    scoring
+        Scores requests to the model.
+    settings
+        The bounds.
+    identity
+        What the model is called.
+    example
+        Its input example as a request, if it has one.
+    document
+        The OpenAPI document, as JSON.
+    """
+
+    scoring: Scoring
+    settings: Settings
+    identity: Mapping[str, str]
+    example: bytes | None
+    document: bytes
+
+    def application(self, spawn: Spawn) -> Application:
+        """Make the application of one worker, which predicts now and is not forked after that.
+
+        Parameters
+        ----------
+        spawn
+            Starts a subprocess for slow requests.
+
+        Raises
+        ------
+        mlflow_sealed.server.settings.StartError
+            If the model cannot predict its own input example.
+        """
+        if self.example:
+            self.scoring.warm_up(self.example)
+        offload = Offload(spawn, max_requests=self.settings.max_requests)
+        return _compose(self, offload)
+
+
+def load(folder: Path, settings: Settings) -> Loaded:
+    """Load a model.
 
     Raises
     ------
     mlflow_sealed.server.settings.StartError
-        If the model has no type hints, or cannot predict its own input example.
+        If the model has no type hints.
     """
     # A warning shows the path of the code that warns. A filter would not do: MLflow sets its own.
     warnings.showwarning = lambda *_, **__: None
     model = mlflow.pyfunc.load_model(str(folder))
     scoring = Scoring(model, max_rows=settings.max_rows)
-    _freeze()
-    fork_server = ForkServer(scoring.score)  # before anything is predicted
-    example = _example(folder)
-    if example:
-        scoring.warm_up(example)
-    offload = Offload(fork_server.spawn, max_requests=settings.max_requests)
-    return _compose(scoring, offload, settings, identity=_identity(folder), example=example)
-
-
-def _freeze() -> None:
-    """Tell the garbage collector that what is loaded stays: it need not visit it again.
-
-    Its memory stays shared with the subprocess then.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
-def _compose(
-    scoring: Scoring,
-    offload: Offload,
-    settings: Settings,
-    *,
-    identity: Mapping[str, str],
-    example: bytes | None,
-) -> Application:
-    """Put the handlers around the model; the log and the counts take note of every request."""
+    identity, example = _identity(folder), _example(folder)
     document = openapi.document(
         scoring.reader,
         scoring.result,
@@ -77,7 +94,24 @@ def _compose(
         example=example,
         authenticated=bool(settings.api_keys),
     )
-    metrics = Metrics(identity) if settings.metrics else None
+    _freeze()
+    return Loaded(scoring, settings, identity, example, document)
+
+
+def _freeze() -> None:
+    """Tell the garbage collector that what is loaded stays: it need not visit it again.
+
+    Its memory stays shared with what is forked then.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _compose(loaded: Loaded, offload: Offload) -> Application:
+    """Put the handlers around the model; the log and the counts take note of every request."""
+    scoring, settings, document = loaded.scoring, loaded.settings, loaded.document
+    metrics = Metrics(loaded.identity) if settings.metrics else None
     readiness = Readiness()
     policy = InlinePolicy(settings.inline_ms, scoring.seconds)
     invocations = Invocations(scoring.score, offload, policy, max_bytes=settings.max_body_bytes)

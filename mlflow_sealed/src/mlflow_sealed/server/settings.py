@@ -131,15 +131,15 @@ def retired(environ: Mapping[str, str]) -> list[str]:
     ]
 
 
-def worker_count(environ: Mapping[str, str]) -> int:
-    """Return MLFLOW_MODELS_WORKERS or, if it is not set, the number of CPUs that may be used.
+def workers_asked_for(environ: Mapping[str, str]) -> int | None:
+    """Return MLFLOW_MODELS_WORKERS, None if it is not set.
 
     Raises
     ------
     StartError
         If the variable is not a whole number from 1 to 1024.
     """
-    return number(environ, "MLFLOW_MODELS_WORKERS", most=1024) or cpus()
+    return number(environ, "MLFLOW_MODELS_WORKERS", most=1024)
 
 
 def number(environ: Mapping[str, str], name: str, *, least: int = 1, most: int) -> int | None:

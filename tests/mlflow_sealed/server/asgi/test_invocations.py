@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from mlflow_sealed.server import forks
 from mlflow_sealed.server.asgi.inline_policy import InlinePolicy
 from mlflow_sealed.server.asgi.invocations import Invocations
 from mlflow_sealed.server.asgi.request import INVOCATIONS, Request
 from mlflow_sealed.server.asgi.request_body import WholeBody
 from mlflow_sealed.server.asgi.responses import Response
-from mlflow_sealed.server.offload import ForkServer, Offload
+from mlflow_sealed.server.offload import Offload
 from mlflow_sealed.server.protocol.errors import RequestError
 from mlflow_sealed.server.protocol.media_types import JSON, PARQUET
 from mlflow_sealed.server.protocol.parquet import UNREADABLE
@@ -30,10 +31,10 @@ def work(media_type: str, body: bytes) -> ScoringResult:
 
 
 @pytest.fixture
-def fork_server() -> Iterator[ForkServer]:
-    made = ForkServer(work)
+def fork_server() -> Iterator[forks.ForkClient]:
+    made = forks.fork_server(work)
     yield made
-    made._socket.close()  # noqa: SLF001 # it ends with its process, which goes on here
+    made.close()
     os.wait()
 
 
@@ -45,7 +46,7 @@ def fork_server() -> Iterator[ForkServer]:
     ],
 )
 def test_a_request_that_ends_the_subprocess_gets_its_error_and_the_next_its_predictions(
-    fork_server: ForkServer, media_type: str, status: int, message: str
+    fork_server: forks.ForkClient, media_type: str, status: int, message: str
 ) -> None:
     async def ask(body: bytes) -> Response:
         headers = {b"content-type": media_type.encode()}

@@ -21,7 +21,7 @@ from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.server.run import supervisor
 from mlflow_sealed.server.run.health import health
 from tests.environ import ROOT, untraced
-from tests.mlflow_sealed.server.running import python_path
+from tests.mlflow_sealed.server.running import named, python_path, tree
 from tests.package import VERSION
 from tests.records import REQUEST
 from training.dataset import read
@@ -56,9 +56,7 @@ class Running:
             return False
 
     def workers(self) -> set[int]:
-        pid = self.process.pid
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-        return set(map(int, text.split()))
+        return set(named("scoring-worker", tree(self.process.pid)))
 
     def health(self) -> int:
         command = [sys.executable, "-m", "mlflow_sealed.server.run", "health"]

@@ -19,6 +19,7 @@ import requests
 from mlflow_sealed import process
 from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.server.run import supervisor
+from mlflow_sealed.server.run.supervisor import LOADER
 from tests.mlflow_sealed.server.running import (
     Running,
     answer,
@@ -26,6 +27,7 @@ from tests.mlflow_sealed.server.running import (
     children,
     environment,
     lives,
+    named,
     post,
     raw,
     save_slow_model,
@@ -181,8 +183,8 @@ def test_ctrl_c_ends_it_too(server: Running) -> None:
 
 
 def test_a_worker_that_was_killed_leaves_no_subprocess(server: Running, tmp_path: Path) -> None:
-    before = set(server.processes()) - {server.pid}
-    assert len(before) == 3
+    before = set(server.processes()) - {server.pid, server.loader()}
+    assert len(before) == 2
     with working(server, 5, tmp_path / "slow"):
         os.kill(server.workers()[0], signal.SIGKILL)
         until(lambda: not any(map(lives, before)), timeout_s=5)
@@ -190,14 +192,33 @@ def test_a_worker_that_was_killed_leaves_no_subprocess(server: Running, tmp_path
     assert not (tmp_path / "slow.ended").exists()
 
 
-@pytest.mark.parametrize("position", [1, 2], ids=["fork server", "subprocess"])
-def test_whichever_of_a_workers_processes_is_killed_the_next_requests_are_answered(
-    server: Running, position: int
+@pytest.mark.parametrize("name", ["scoring-loader", "scoring-worker", "scoring-slow"])
+def test_whichever_of_the_processes_is_killed_the_next_requests_are_answered(
+    server: Running, name: str
 ) -> None:
-    killed = server.processes()[1 + position]
+    (killed,) = named(name, server.processes())
     os.kill(killed, signal.SIGKILL)
     until(lambda: not lives(killed))
     until(lambda: answered(server) and sum(map(lives, server.processes())) == 4)
+    assert len(named(name, server.processes())) == 1
+
+
+def test_while_the_model_is_loaded_again_the_workers_answer_and_then_new_ones_do(
+    tmp_path: Path,
+) -> None:
+    quick = save_slow_model(tmp_path / "quick", example_s=0)
+    with serving(quick, tmp_path, workers=2, SCORING_INLINE_MS="100") as server:
+        before, killed = set(server.workers()), server.loader()
+        os.kill(killed, signal.SIGKILL)
+        statuses = []
+        while set(server.workers()) & before or len(server.workers()) < 2:
+            statuses.append(server.work(0).status_code)
+        assert set(statuses) == {200}
+        assert len(statuses) > 2
+        assert server.loader() != killed
+        said = server.said()
+        assert f"{LOADER} was killed by SIGKILL: started again" in said
+        assert "replaced" not in said
 
 
 def answered(server: Running) -> bool:

@@ -141,6 +141,6 @@ def test_no_key_is_in_the_log_or_in_a_commands_arguments(server: Running) -> Non
     assert server.lines()[-2]["status"] == 401
     shown = server.log.read_bytes()
     shown += b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in server.processes())
-    assert b"mlflow_sealed.server.run.worker" in shown
+    assert b"mlflow_sealed.server.run.loader" in shown
     for key in (FIRST, SECOND, FROM_FILE, wrong):
         assert key.encode() not in shown

@@ -10,7 +10,15 @@ import pytest
 import requests
 
 from mlflow_sealed.server.asgi.inline_policy import SMALL_BYTES
-from tests.mlflow_sealed.server.running import Running, lives, save_slow_model, serving, task, until
+from tests.mlflow_sealed.server.running import (
+    Running,
+    lives,
+    named,
+    save_slow_model,
+    serving,
+    task,
+    until,
+)
 
 SECONDS = 2
 WAITING = 3
@@ -59,9 +67,8 @@ def ended(mark: Path) -> bool:
 
 
 def subprocesses(server: Running) -> set[int]:
-    """The subprocesses of the workers, without what they are forked from."""
-    known = {server.pid, *server.workers()}
-    return {pid for pid in server.processes() if pid not in known and lives(pid)}
+    """The subprocesses of the workers."""
+    return set(named("scoring-slow", server.processes()))
 
 
 def timed(call: Callable[[], requests.Response]) -> tuple[requests.Response, float]:
@@ -92,7 +99,8 @@ def test_a_request_whose_time_is_up_gets_a_504_and_the_work_is_over(
     assert "took too long" in answer.json()["message"]
     assert SECONDS - 0.1 < took < SECONDS + SHORT_S
     assert begun(tmp_path / "late")
-    until(lambda: len(subprocesses(server) & before) == 1, timeout_s=1)  # what they are forked from
+    assert len(before) == 1
+    until(lambda: not subprocesses(server) & before, timeout_s=1)
     time.sleep(1.5)
     assert not ended(tmp_path / "late")
 
@@ -203,7 +211,7 @@ def test_with_no_time_in_the_event_loop_every_request_is_answered_by_the_subproc
     with serving(model, tmp_path, SCORING_INLINE_MS="0") as server:
         found = {server.work(0).json()["predictions"][0]["pid"] for _ in range(3)}
         assert len(found) == 1
-        assert found < subprocesses(server)
+        assert found == subprocesses(server)
 
 
 def test_a_model_that_hangs_in_the_event_loop_costs_its_worker_and_no_more(
@@ -224,6 +232,7 @@ def test_a_model_that_hangs_in_the_event_loop_costs_its_worker_and_no_more(
         assert server.get("/ready").status_code == 200
         assert server.work(0).status_code == 200
         assert not lives(before)
+        assert f"worker {before} was killed: the model held it up for longer" in server.said()
         time.sleep(max(0, 5 - 1))
         assert not ended(tmp_path / "hangs")
 

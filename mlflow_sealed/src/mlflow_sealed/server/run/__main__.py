@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from mlflow_sealed.flavor.manifest import ManifestError
+from mlflow_sealed.server.log_output import never_wait
 from mlflow_sealed.server.run.supervisor import CANNOT_START, Supervisor
 from mlflow_sealed.server.settings import StartError
 
@@ -45,4 +46,5 @@ def _model(arguments: list[str]) -> Path:
 
 
 if __name__ == "__main__":
+    never_wait()
     sys.exit(main(sys.argv[1:]))

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from mlflow_sealed.server.run.worker import ENVIRON
+from mlflow_sealed.server.run.loader import ENVIRON
 
 MODULES: Final = (
-    *(f"mlflow_sealed.server.run.{name}" for name in ("__main__", "draining", "health")),
+    *(f"mlflow_sealed.server.run.{name}" for name in ("__main__", "health", "loader", "worker")),
     *("mlflow_sealed.server.asgi.connection", "mlflow_sealed.server.load"),
     *("uvicorn.loops.uvloop", "uvicorn.lifespan.off", "importlib_metadata._adapters"),
     # What some requests need: Parquet, /docs, an invalid one.

@@ -95,6 +95,7 @@ def _config(app: "Application", settings: Settings) -> Config:
         ws="none",
         lifespan="off",
         interface="asgi3",
+        log_config=None,  # see worker.configure_log
         access_log=False,
         log_level="warning",
         proxy_headers=False,

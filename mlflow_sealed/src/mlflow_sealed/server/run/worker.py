@@ -1,93 +1,84 @@
-"""One worker of the container: loads the model and serves it on the supervisor's socket."""
+"""One worker: serves the model that is loaded on the supervisor's socket."""
 
+import contextlib
+import logging.config
 import os
 import signal
 import socket
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Final
 
-from mlflow_sealed.server import arro3_compat
-from mlflow_sealed.server.offload import signal_on_parents_end
+from uvicorn.config import LOGGING_CONFIG
+
+from mlflow_sealed.server import prctl
+from mlflow_sealed.server.forks import ForkClient
+from mlflow_sealed.server.load import Loaded
+from mlflow_sealed.server.run.draining import DrainingServer
+from mlflow_sealed.server.run.loading import FAILED
 from mlflow_sealed.server.run.supervisor import CANNOT_START
-from mlflow_sealed.server.settings import Settings, StartError
-
-if TYPE_CHECKING:
-    from mlflow_sealed.server.asgi.application import Application
-    from mlflow_sealed.server.run.draining import DrainingServer
-
-ENVIRON: Final = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "GIT_PYTHON_REFRESH": "quiet",
-    **arro3_compat.ENVIRON,
-}
-"""What MLflow, and arro3, have to find in the environment when they are imported."""
+from mlflow_sealed.server.settings import StartError
 
 
-def work(listener: int, ready: int, model: Path) -> int:
+def work(
+    loaded: Loaded,
+    connect: Callable[[], ForkClient],
+    *,
+    listener: int,
+    ready: int,
+    supervisor: int,
+) -> int:
     """Serve the model on a listening socket until SIGTERM, and return the exit status.
 
     Parameters
     ----------
+    loaded
+        The model.
+    connect
+        Returns what asks for the subprocesses of slow requests.
     listener
         The file descriptor of the socket.
     ready
-        The file descriptor of a pipe that gets one byte once requests are answered.
-    model
-        The model's folder.
+        The file descriptor of a pipe for the supervisor: one byte once requests are answered, or
+        `FAILED` and a line that says why they cannot be.
+    supervisor
+        The process id of the supervisor, this process's parent.
     """
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: see Supervisor
-    signal_on_parents_end(signal.SIGTERM)  # outside of a container, nothing else would end it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    prctl.set_name("scoring-worker")
+    prctl.signal_on_parents_end(signal.SIGTERM)  # outside of a container, nothing else would end it
+    if os.getppid() != supervisor:
+        return 0
+    client = connect()
     try:
-        app = _load_app(model)
+        app = loaded.application(client.spawn)
     except StartError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        with contextlib.suppress(BrokenPipeError):
+            os.write(ready, FAILED + str(error).encode())
         return CANNOT_START
     # Until the server has its own handlers, and after it restores these and signals itself again.
     signal.signal(signal.SIGTERM, _quit)
-    server = _server(app, ready)
+    server = DrainingServer(app, loaded.settings, ready)
     try:
         server.run(sockets=[socket.socket(fileno=listener)])
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         app.close()
+        client.close()
     return 0
 
 
-def _load_app(model: Path) -> "Application":
-    os.environ.update(ENVIRON)
-    try:
-        # Here, because MLflow reads its settings when it is imported, and because the environment
-        # of a model may lack what the server needs.
-        from mlflow_sealed.server import load  # noqa: PLC0415
-        from mlflow_sealed.server.asgi import connection  # noqa: F401, PLC0415
-        from mlflow_sealed.server.run import draining  # noqa: F401, PLC0415
-
-        return load.load(model, Settings.read())
-    except StartError:
-        raise
-    except Exception as error:  # noqa: BLE001 # whatever it is, nothing can be served
-        message = " ".join(str(error).split())
-        raise StartError(f"the model cannot be loaded: {type(error).__name__}: {message}") from None
-
-
-def _server(app: "Application", ready: int) -> "DrainingServer":
-    from mlflow_sealed.server.run.draining import DrainingServer  # noqa: PLC0415 # see _load_app
-
-    return DrainingServer(app, Settings.read(), ready)
+def configure_log() -> None:
+    """Let uvicorn's lines go to standard error; once for all workers, which spares each 2 MiB."""
+    logging.config.dictConfig(LOGGING_CONFIG)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
     del number, frame
-    os._exit(0)  # an exception could be lost while modules are imported; nothing is open yet
+    os._exit(0)  # nothing is open yet that would have to be ended
 
 
 def _quit(number: int, frame: FrameType | None) -> None:
     del number, frame
     raise SystemExit(0)
-
-
-if __name__ == "__main__":
-    sys.exit(work(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))
