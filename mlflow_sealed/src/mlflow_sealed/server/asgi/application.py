@@ -86,6 +86,7 @@ class Application:
         body = StreamedBody(headers, receive, max_bytes=self._max_bytes, timeout_s=self._timeout_s)
         request = self._request(scope["method"], scope["path"], headers, body)
         with self._in_flight() if is_for_predictions(request) else nullcontext():
+            self._observers.write_later()  # that it is in flight; the other workers' pages show it
             response = await self._respond(request)
         if not body.ended:
             await body.discard()

@@ -43,6 +43,10 @@ class Observers:
             note(served)
         self._delayed.schedule()
 
+    def write_later(self) -> None:
+        """Let all write a little later. An event loop has to be running."""
+        self._delayed.schedule()
+
     def write(self) -> None:
         """Let all write now."""
         for write in self._write:
