@@ -105,7 +105,7 @@ def test_the_histogram_has_each_request_where_its_time_is(server: Running) -> No
 def test_requests_in_flight_are_those_that_are_not_answered(server: Running) -> None:
     assert server.samples()[FLYING] == 0
     with ThreadPoolExecutor() as pool:
-        running = [pool.submit(server.work, 0.4) for _ in range(4)]
+        running = [pool.submit(server.work, 1.2) for _ in range(4)]
         until(lambda: server.samples()[FLYING] == 4)
         assert all(one.result().status_code == 200 for one in running)
     assert server.samples()[FLYING] == 0
