@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.results import ONE, SIXTEEN, Results
-from benchmarks.servers import OURS, UNMETERED
+from benchmarks.servers import OURS, SLEEPING, UNMETERED
 
 # Of Okabe and Ito's palette, told apart by those who do not see colours too.
 _OURS: Final = "#0072B2"
@@ -39,7 +39,7 @@ def headline(results: Results) -> str:
 
 def _draw(axes: Axes, results: Results, cell: str) -> float:
     """Draw one cell and return the greatest throughput in it."""
-    shown = [server for server in results.servers if server.name != UNMETERED]
+    shown = [server for server in results.servers if server.name not in {UNMETERED, SLEEPING}]
     rates = [results.median(server.name, cell).rate for server in shown]
     colours = [_OURS if server.name == OURS else _PEER for server in shown]
     bars = axes.barh([server.title for server in shown], rates, color=colours)

@@ -15,6 +15,7 @@ Row = Mapping[str, Any]
 
 OURS: Final = "ours"
 UNMETERED: Final = "ours-unmetered"
+SLEEPING: Final = "ours-sleeping"
 DATAFRAME: Final = "mlflow-dataframe"
 
 _PEERS: Final = ROOT / "benchmarks" / "peers"
@@ -147,6 +148,12 @@ def _ours() -> list[Server]:
         server(OURS, "ours", "every field of every row is checked; its log and /metrics are on"),
         server(
             UNMETERED, "ours, metrics off", "SCORING_METRICS=0, else the same", SCORING_METRICS="0"
+        ),
+        server(
+            SLEEPING,
+            "ours, no busy polling",
+            "SCORING_BUSY_POLL_US=0, else the same",
+            SCORING_BUSY_POLL_US="0",
         ),
     ]
 

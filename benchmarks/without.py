@@ -81,20 +81,8 @@ def _join(module: Any) -> None:
     module.JoiningTransport.write_whole = write_whole
 
 
-def _collector(module: Any) -> None:
-    module.gc = SimpleNamespace(enable=lambda: None, disable=lambda: None)
-
-
 def _trim(module: Any) -> None:
     module.trim = lambda: None
-
-
-def _anchors(module: Any) -> None:
-    def keep(self: Any, size: int, kept: object) -> None:
-        del kept
-        self._is_large = self._is_large or size > module._LARGE_BYTES  # noqa: SLF001
-
-    module.RequestMemory.keep = keep
 
 
 def _freeze(module: Any) -> None:
@@ -124,9 +112,7 @@ REMOVALS: Final[dict[str, tuple[str, Callable[[Any], None]]]] = {
     "busy polling": (f"{_SERVER}.asgi.polling", _busy_poll),
     "no task": (f"{_SERVER}.asgi.connection", _at_once),
     "one write": (f"{_SERVER}.uvicorn_compat", _join),
-    "collector": (f"{_SERVER}.memory", _collector),
     "malloc_trim": (f"{_SERVER}.memory", _trim),
-    "every 128th row": (f"{_SERVER}.memory", _anchors),
     "freeze": (f"{_SERVER}.load", _freeze),
     "colons": (f"{_SERVER}.protocol.duplicate_keys", _colons),
     "ctypes": ("mlflow_sealed_pyfunc.booster", _ctypes),

@@ -30,15 +30,13 @@ def score_all(requests: socket.socket, score: Score) -> None:
         if not head:
             return
         length, size = REQUEST.unpack(head)
-        memory.begin(size)
         media_type = read(requests, length).decode()
         result = score(media_type, read(requests, size))
         status, rows, body, seconds, kept = result
         requests.sendall(RESULT.pack(status, rows, len(body), seconds))
         requests.sendall(body)
-        memory.keep(size, kept)
+        memory.note(size)
         del result, body, kept  # now, not when the next request is here
-        memory.end()
 
 
 def read(source: socket.socket, size: int) -> bytes:
