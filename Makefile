@@ -90,9 +90,10 @@ tag: .venv/ready ## name the tested image for a registry, before you push it; RE
 record: .venv/ready ## record the pushed digest at the model's version; REPOSITORY=…
 	mlflow-sealed image record $(REPOSITORY)
 
-bench: .venv/ready ## measure image, server and batch scoring, and compare them with others; 30 minutes
+bench: .venv/ready ## measure image, server, workers and batch scoring, and compare them with others; 35 minutes
 	python -m benchmarks.image
 	python -m benchmarks.serving
+	python -m benchmarks.workers
 	python -m benchmarks.batch --output benchmarks
 
 soak: .venv/ready ## check that the server's memory does not grow under mixed load; 10 minutes, ARGS='--minutes 2'

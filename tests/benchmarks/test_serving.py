@@ -135,7 +135,7 @@ def test_an_unknown_server_is_named_beside_the_known_ones(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # wrk is not looked for
     assert serving.main(["--only", "ours,flask"]) == 1
-    assert "--only has flask, expected some of ours, ours-unmetered, mlflow" in (
+    assert "--only has flask, expected some of ours, ours-unmetered, ours-sleeping, mlflow" in (
         capsys.readouterr().err
     )
 
