@@ -21,7 +21,7 @@ from mlflow_model import save
 from mlflow_sealed import process
 from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.server.asgi.delayed_write import LAG_S
-from tests.environ import ROOT, clean_environ, untraced
+from tests.environ import ROOT, clean_environ, measured_forks, untraced
 from tests.mlflow_sealed.server.slow_model import Task
 from training.dataset import read
 from training.fit import fit
@@ -177,7 +177,7 @@ def serving_stock(model: Path, folder: Path) -> Iterator[Running]:
 
 def environment(*, traced: bool = False) -> dict[str, str]:
     """Return the environment of a server on this machine, without a setting of its own."""
-    environ = clean_environ() if traced else untraced(clean_environ())
+    environ = measured_forks(clean_environ()) if traced else untraced(clean_environ())
     kept = {name: value for name, value in environ.items() if not name.startswith("SCORING_")}
     return {**kept, "PYTHONPATH": str(ROOT)}
 

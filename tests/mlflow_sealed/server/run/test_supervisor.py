@@ -20,7 +20,7 @@ from mlflow_sealed import process
 from mlflow_sealed.flavor import manifest as manifests
 from mlflow_sealed.server.run import supervisor
 from mlflow_sealed.server.run.health import health
-from tests.environ import ROOT, untraced
+from tests.environ import ROOT, measured_forks, untraced
 from tests.mlflow_sealed.server.running import named, python_path, tree
 from tests.package import VERSION
 from tests.records import REQUEST
@@ -83,7 +83,7 @@ def start(
     code: str = SUPERVISE,
 ) -> subprocess.Popen[str]:
     ours = {"HOST": "127.0.0.1", "PORT": str(port), "PYTHONPATH": python_path(model.parent)}
-    environ = os.environ if traced else untraced(os.environ)
+    environ = measured_forks(os.environ) if traced else untraced(os.environ)
     return subprocess.Popen(
         [sys.executable, "-c", code, str(model)],
         cwd=ROOT,
