@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -202,6 +203,34 @@ def test_sigterm_ends_a_program_and_its_children() -> None:
         running.terminate()
         assert running.wait(timeout=30) == 128 + signal.SIGTERM
     assert not lives(grandchild)
+
+
+SLOW_TO_END = """
+import os, signal, subprocess, sys, time
+from mlflow_sealed import process
+process.end_on_sigterm()
+code = (
+    "import os, signal, sys, time;"
+    "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), sys.exit(0)));"
+    "print(os.getpid(), flush=True);"
+    "time.sleep(600)"
+)
+process.status([sys.executable, "-c", code])
+"""
+
+
+def test_a_second_sigterm_does_not_leave_the_program_behind() -> None:
+    """Make sends one to its children, which the end of the whole group has sent them already."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW_TO_END], stdout=subprocess.PIPE, cwd=ROOT, text=True
+    ) as running:
+        assert running.stdout
+        program = int(running.stdout.readline())
+        running.terminate()
+        time.sleep(0.3)
+        running.terminate()
+        assert running.wait(timeout=30) == 128 + signal.SIGTERM
+        assert not lives(program)
 
 
 @pytest.mark.parametrize(

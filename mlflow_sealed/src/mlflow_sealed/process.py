@@ -78,9 +78,14 @@ def captured(
 
 
 def end_on_sigterm() -> None:
-    """Let SIGTERM end this program the way Ctrl-C does: every ``with`` block is left properly."""
+    """Let SIGTERM end this program the way Ctrl-C does: every ``with`` block is left properly.
+
+    A second SIGTERM must not interrupt that: make, for one, passes on to its children the SIGTERM
+    that they have got already.
+    """
 
     def leave(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, leave)
