@@ -36,6 +36,9 @@ _SETTINGS: Final = {
     "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "1s",
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": f"{session.TIMEOUT_S:.0f}",
 }
+PLACE: Final = "_place"
+"""The column with a row's place in the table."""
+
 _LOST: Final = "failed barrier"  # what Spark says then
 _LOGGER: Final = "XGBoost-PySpark"
 
@@ -106,7 +109,8 @@ def _fit(
     from xgboost.spark import SparkXGBClassifier  # noqa: PLC0415 # it imports pyspark
 
     logging.getLogger(_LOGGER).setLevel(logging.WARNING)
-    table = spark.createDataFrame(records.astype("float64").assign(**{LABEL: labels}))
+    numbered = records.astype("float64").assign(**{LABEL: labels, PLACE: np.arange(len(records))})
+    table = spark.createDataFrame(numbered)
     for attempt in range(1, ATTEMPTS + 1):
         count = _count(spark, len(records), options)
         estimator = SparkXGBClassifier(
@@ -119,9 +123,7 @@ def _fit(
             launch_tracker_on_driver=False,
         )
         try:
-            # One part first: which rows a task gets must not depend on how many nodes there were.
-            parts = table.coalesce(1).repartition(count)
-            model = estimator.fit(_preprocessed(parts))
+            model = estimator.fit(_preprocessed(divided(table, count)))
             break
         except (Py4JError, PySparkException) as error:
             if attempt == ATTEMPTS or _LOST not in str(error):
@@ -139,6 +141,22 @@ def _count(spark: "SparkSession", rows: int, options: Options) -> int:
     if session.is_local(options.master) and count > slots:  # a cluster's nodes may yet come
         raise SparkFitError(f"workers {count}: the master {options.master} runs {slots} at a time")
     return count
+
+
+def divided(table: "DataFrame", count: int) -> "DataFrame":
+    """Return a table in as many parts, with the same rows in the same order whatever the nodes.
+
+    `DataFrame.repartition` promises neither: which rows a part gets depends on how many parts there
+    were, which is a matter of how many nodes there were, and their order on which of the nodes
+    answers first. A ``coalesce(1)`` before it is optimised away (Spark 4.2, CollapseRepartition).
+
+    Parameters
+    ----------
+    table
+        With the column `PLACE`, an integer: row *i* goes to part *i* modulo `count`.
+    """
+    part = (table[PLACE] % count).cast("int")
+    return table.repartitionById(count, part).sortWithinPartitions(PLACE)
 
 
 def _preprocessed(table: "DataFrame") -> "DataFrame":

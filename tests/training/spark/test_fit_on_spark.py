@@ -1,6 +1,7 @@
 """Training on Spark: the same model as without, whatever became of a node."""
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -9,13 +10,16 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 import xgboost
 from mlflow.artifacts import download_artifacts
 
+from mlflow_sealed.batch import session
 from mlflow_sealed.training.measure.evaluate import split
 from mypreprocessing import FEATURES
 from tests.conftest import Feed
@@ -23,8 +27,11 @@ from tests.environ import ROOT
 from tests.spark import Cluster
 from training.__main__ import main
 from training.dataset import read
-from training.fit_on_spark import SparkFitError, fit_on_spark
+from training.fit_on_spark import PLACE, SparkFitError, divided, fit_on_spark
 from training.options import DATA, Options
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 QUICK = ["--data", str(ROOT / DATA), "--folds", "2", "--repeats", "1"]
 ON_SPARK = ["--engine", "spark", "--master", "local[2]"]
@@ -124,6 +131,27 @@ def test_the_run_says_which_engine_it_was(trainings: Trainings) -> None:
     found = trainings.run(2).data.params
     assert (found["engine"], found["master"], found["workers"]) == ("spark", "local[2]", "2")
     assert trainings.run(1).data.params["engine"] == "xgboost"
+
+
+def test_what_a_task_gets_does_not_depend_on_the_parts_that_there_were() -> None:
+    with session.connected("test", "local[2]") as spark:
+        tables = [_table(spark, count) for count in (1, 2, 5)]
+        dealt = [_rows(divided(table, 2)) for table in tables]
+        assert dealt == [[list(range(0, 60, 2)), list(range(1, 60, 2))]] * 3
+        # The control: Spark's own division depends on them, also where one part is asked for first.
+        assert len({str(_rows(table.coalesce(1).repartition(2))) for table in tables}) > 1
+
+
+def _table(spark: "SparkSession", parts: int) -> "DataFrame":
+    """Sixty numbered rows, in as many parts."""
+    cuts = np.array_split(np.arange(60), parts)
+    tables = [spark.createDataFrame(pd.DataFrame({PLACE: cut, "x": cut % 7})) for cut in cuts]
+    return functools.reduce(lambda one, other: one.union(other), tables)
+
+
+def _rows(table: "DataFrame") -> list[list[int]]:
+    """The places of the rows of each part, in their order."""
+    return [[row[PLACE] for row in part] for part in table.rdd.glom().collect()]
 
 
 def test_a_worker_that_is_killed_in_the_middle_changes_nothing(
