@@ -22,7 +22,7 @@ demo: .venv/ready ## the whole path: publish, train, serve, predict; ARGS='-P tr
 
 test: .venv/ready ## all tests, with branch coverage; ARGS=tests/training for some, without the coverage limits
 	@setup/packages.sh || echo 'the tests that need these packages are skipped' >&2
-	python -m pytest -n 4 --no-loadscope-reorder --cov --cov-report= --junit-xml=junit.xml $(ARGS)
+	python -m pytest -n 3 --no-loadscope-reorder --cov --cov-report= --junit-xml=junit.xml $(ARGS)
 	coverage xml --quiet
 	$(if $(ARGS),,coverage report --include='mypreprocessing/*' --fail-under=100)
 	$(if $(ARGS),,@if grep -q ' skipped="0"' junit.xml; then coverage report --fail-under=90; else echo 'tests were skipped: the coverage of all code is not checked' >&2; fi)

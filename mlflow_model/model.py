@@ -154,7 +154,7 @@ class DiabetesModel(PythonModel):
                 "pred": 1 if probability >= threshold else 0,
                 "probability": probability,
             }
-            for probability in self._booster.probabilities(features).tolist()
+            for probability in self._booster.probability_list(features)
         ]
         if params and params.get(EXPLAIN):
             for prediction, (*contributions, base_value) in zip(

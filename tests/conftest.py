@@ -237,7 +237,14 @@ def train(command: list[str], folder: Path, feed: Feed, database: Path) -> Train
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Iterator[Server]:
     """The champion behind ``mlflow models serve``, in an environment made from the feed."""
-    log = tmp_path_factory.mktemp("served") / "serve.log"
+    with served_by_mlflow(trained, tmp_path_factory.mktemp("served")) as server:
+        yield server
+
+
+@contextmanager
+def served_by_mlflow(trained: Trained, folder: Path) -> Iterator[Server]:
+    """Serve the champion of a training with ``mlflow models serve``."""
+    log = folder / "serve.log"
     port = process.free_port()
     command = ("mlflow", "models", "serve", "-m", CHAMPION)
     options = ("-h", "127.0.0.1", "-p", str(port), "--env-manager", "uv")

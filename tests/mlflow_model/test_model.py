@@ -122,7 +122,7 @@ def test_one_request_is_one_call_of_the_booster_with_one_thread(
         calls.append(features.shape)
         return right(features)
 
-    monkeypatch.setattr(trees, "probabilities", counted)
+    monkeypatch.setattr(trees, "probability_list", counted)
     predict(loaded, record())
     predict(loaded, *[record()] * 1000)
     assert calls == [(1, 8), (1000, 8)]
@@ -137,9 +137,9 @@ def test_the_booster_answer_what_the_booster_does_to_the_bit(
     booster = classifier.get_booster()
     features = preprocess(data.records.sample(rows, replace=True, random_state=0))
     assert np.isnan(features).any() or rows < 1000
-    np.testing.assert_array_equal(
-        Booster(booster).probabilities(features), booster.inplace_predict(features)
-    )
+    found, expected = Booster(booster), booster.inplace_predict(features)
+    np.testing.assert_array_equal(found.probabilities(features), expected)
+    assert found.probability_list(features) == expected.tolist()
 
 
 def test_threads_predict_at_the_same_time(data: Any, classifier: Any) -> None:
@@ -150,6 +150,7 @@ def test_threads_predict_at_the_same_time(data: Any, classifier: Any) -> None:
         for _ in range(50):
             found = pool.map(trees.probabilities, features)
             assert [each.tolist() for each in found] == expected
+            assert list(pool.map(trees.probability_list, features)) == expected
 
 
 def test_threads_explain_while_others_predict(data: Any, classifier: Any) -> None:

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import threading
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,20 +74,19 @@ class Booster:
         FeatureLayoutError
             If the features are something else.
         """
-        call = self._call
-        if call.proxy.value is None:
-            self._check(self._library.XGProxyDMatrixCreate(ctypes.byref(call.proxy)))
-        self._check(
-            self._library.XGBoosterPredictFromDense(
-                self.booster.handle,
-                self.address(features),
-                self._probabilities,
-                call.proxy,
-                *call.results,
-            )
-        )
+        found = self._predict(features)
         # A copy: the next call of this thread writes to the same place.
-        return np.frombuffer(ctypes.string_at(call.found, 4 * len(features)), np.float32)
+        return np.frombuffer(ctypes.string_at(found, 4 * len(features)), np.float32)
+
+    def probability_list(self, features: npt.NDArray[np.float32]) -> list[float]:
+        """Return what `probabilities` returns, as a list: for one row an array costs more.
+
+        Parameters
+        ----------
+        features
+            As for `probabilities`.
+        """
+        return self._predict(features)[: len(features)]
 
     def contributions(self, features: npt.NDArray[np.float32]) -> list[list[float]]:
         """Return what each feature adds to the log-odds of each row, then the base value.
@@ -135,6 +135,19 @@ class Booster:
             f"got {_layout(features)} from preprocess, expected an array of float32 in C order, "
             f"shape (n, {self._width[0]}): mend the preprocessing, or use the version before"
         )
+
+    def _predict(self, features: npt.NDArray[np.float32]) -> Any:
+        """Return a pointer to the probabilities, good until the next call of this thread."""
+        call = self._call
+        if call.proxy.value is None:
+            self._check(self._library.XGProxyDMatrixCreate(ctypes.byref(call.proxy)))
+        address = self.address(features)
+        self._check(
+            self._library.XGBoosterPredictFromDense(
+                self.booster.handle, address, self._probabilities, call.proxy, *call.results
+            )
+        )
+        return call.found
 
     def _check(self, failed: int) -> None:
         if failed:

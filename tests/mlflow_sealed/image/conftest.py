@@ -19,7 +19,7 @@ from mlflow_sealed import process
 from mlflow_sealed.feed import credential, publish, upload_address
 from mlflow_sealed.feed.local import LocalFeed
 from mlflow_sealed.image import docker, docker_config
-from tests.conftest import PROJECT, Feed, Trained, train
+from tests.conftest import PROJECT, Feed, Server, Trained, served_by_mlflow, train
 from tests.environ import ROOT, clean_environ
 from tests.mlflow_sealed.image.secrets_search import Watch
 from tests.mlflow_sealed.server.running import named, tree
@@ -94,6 +94,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory, feed: Feed, empty_database
     quick = ("--data", str(ROOT / DATA), "--folds", "2", "--repeats", "1")
     command = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "training", *quick]
     return train(command, tmp_path_factory.mktemp("trained"), feed, empty_database)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Iterator[Server]:
+    """This folder's own: another folder's tests, in the same process, serve what theirs trained."""
+    with served_by_mlflow(trained, tmp_path_factory.mktemp("served")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.multiprocess import mark_process_dead
 
 from mlflow_sealed.server import prometheus_compat
@@ -52,3 +52,23 @@ def test_control_that_is_what_prometheus_does(folder: Path) -> None:
     pid = os.getpid()
     mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
     assert names(folder) == {f"counter_{pid}.db", f"gauge_max_{pid}.db"}
+
+
+def test_amounts_observed_together_count_as_those_observed_one_by_one() -> None:
+    amounts = [0.0, 0.5, 0.5, 0.500001, 1, 3, 7.25, 1e9]
+    together, alone = (
+        Histogram("seconds", "Time", buckets=(0.5, 1, 5), registry=CollectorRegistry())
+        for _ in range(2)
+    )
+    for amount in amounts:
+        alone.observe(amount)
+    prometheus_compat.observe_all(together, amounts[:3])
+    prometheus_compat.observe_all(together, amounts[3:])
+    samples = [
+        [(sample.name, sample.labels, sample.value) for sample in histogram.collect()[0].samples]
+        for histogram in (together, alone)
+    ]
+    assert len(samples[0]) > 5
+    assert [each for each in samples[0] if "created" not in each[0]] == [
+        each for each in samples[1] if "created" not in each[0]
+    ]

@@ -85,8 +85,9 @@ class Metrics:
         counted, self._unwritten = self._unwritten, []
         for (route, status), count in Counted((one.route, one.status) for one in counted).items():
             self._counter(route, status).inc(count)
-        for one in counted:
-            self._histograms[one.route].observe(one.seconds)
+        for route in {one.route for one in counted}:
+            seconds = [one.seconds for one in counted if one.route == route]
+            prometheus_compat.observe_all(self._histograms[route], seconds)
         if rows := sum(one.rows for one in counted):
             self._rows.inc(rows)
         if self._in_flight != self._in_flight_written:
