@@ -120,8 +120,8 @@ class DiabetesModel(PythonModel):
         check_package(training["package"], trained_with())
         self._name = context.model_config["name"]
         self._threshold = training["threshold"]
-        # One thread: for a small request more cost more than they save, and a large one is scored
-        # in a fork. Threads do not survive a fork, so XGBoost would deadlock.
+        # One thread: for a small request more of XGBoost's cost more than they save, and they would
+        # not survive a fork, so that it would deadlock. `Booster` divides a large request.
         booster = xgboost.Booster({"nthread": 1}, model_file=context.artifacts["booster"])
         if booster.feature_names != list(FEATURES):
             raise FeatureMismatchError(
@@ -141,8 +141,8 @@ class DiabetesModel(PythonModel):
     ) -> list[Prediction]:
         """Return one prediction for each patient, in their order.
 
-        The whole request costs one call of the booster, and another one where ``params`` has
-        `EXPLAIN`: then each has its reasons.
+        All rows are predicted together, and explained together where ``params`` has `EXPLAIN`:
+        then each has its reasons.
         """
         del context
         features = preprocess(model_input)

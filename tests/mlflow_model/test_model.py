@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import shutil
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -140,6 +142,26 @@ def test_the_booster_answer_what_the_booster_does_to_the_bit(
     found, expected = Booster(booster), booster.inplace_predict(features)
     np.testing.assert_array_equal(found.probabilities(features), expected)
     assert found.probability_list(features) == expected.tolist()
+
+
+def test_many_rows_are_predicted_by_as_many_threads_as_there_are_processors(
+    data: Any, classifier: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booster = classifier.get_booster()
+    features = preprocess(data.records.sample(4001, replace=True, random_state=0))
+    answers, threads = [], []
+    for processors in ({0}, {0, 1}):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, found=processors: found)
+        before = threading.active_count()
+        trees = Booster(booster)
+        assert (
+            trees.probability_list(features[:3999]) == trees.probabilities(features).tolist()[:3999]
+        )
+        assert threading.active_count() == before  # too few rows
+        answers.append(trees.probability_list(features))
+        threads.append(threading.active_count() - before)
+    assert answers[0] == answers[1] == booster.inplace_predict(features).tolist()
+    assert threads == [0, 1]
 
 
 def test_threads_predict_at_the_same_time(data: Any, classifier: Any) -> None:
