@@ -65,7 +65,10 @@ def test_amounts_observed_together_count_as_those_observed_one_by_one() -> None:
     prometheus_compat.observe_all(together, amounts[:3])
     prometheus_compat.observe_all(together, amounts[3:])
     samples = [
-        [(sample.name, sample.labels, sample.value) for sample in histogram.collect()[0].samples]
+        [
+            (sample.name, sample.labels, sample.value)
+            for sample in next(iter(histogram.collect())).samples
+        ]
         for histogram in (together, alone)
     ]
     assert len(samples[0]) > 5
