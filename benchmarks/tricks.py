@@ -61,6 +61,8 @@ TRICKS: Final = (
     Trick("no task", _SINGLE),
     Trick("one write", _SINGLE),
     Trick("malloc_trim", (MANY,)),
+    Trick("kept memory", (MANY,)),
+    Trick("second thread", (MANY,)),
     Trick("freeze", (*_SINGLE, MANY)),
     Trick("colons", (*_SINGLE, MANY)),
     Trick("ctypes", _SINGLE),

@@ -85,6 +85,10 @@ def _trim(module: Any) -> None:
     module.trim = lambda: None
 
 
+def _keep(module: Any) -> None:
+    module.keep = lambda: None
+
+
 def _freeze(module: Any) -> None:
     module._freeze = lambda: None  # noqa: SLF001
 
@@ -94,7 +98,13 @@ def _colons(module: Any) -> None:
 
 
 def _ctypes(module: Any) -> None:
-    module.Booster.probabilities = lambda self, features: self.booster.inplace_predict(features)
+    module.Booster.probability_list = lambda self, features: self.booster.inplace_predict(
+        features
+    ).tolist()
+
+
+def _thread(module: Any) -> None:
+    module._processors = lambda: 1  # noqa: SLF001
 
 
 def _patterns(module: Any) -> None:
@@ -113,6 +123,8 @@ REMOVALS: Final[dict[str, tuple[str, Callable[[Any], None]]]] = {
     "no task": (f"{_SERVER}.asgi.connection", _at_once),
     "one write": (f"{_SERVER}.uvicorn_compat", _join),
     "malloc_trim": (f"{_SERVER}.memory", _trim),
+    "kept memory": (f"{_SERVER}.memory", _keep),
+    "second thread": ("mlflow_sealed_pyfunc.booster", _thread),
     "freeze": (f"{_SERVER}.load", _freeze),
     "colons": (f"{_SERVER}.protocol.duplicate_keys", _colons),
     "ctypes": ("mlflow_sealed_pyfunc.booster", _ctypes),
