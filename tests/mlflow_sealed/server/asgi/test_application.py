@@ -93,8 +93,9 @@ async def at_once(app: Application, body: bytes) -> tuple[int, Any, bytes] | Non
     found = app.respond_at_once(HEADERS, body)
     if found is None:
         return None
-    response, request_id = found
-    return response.status, response.all_headers(request_id), response.body
+    request, response = found
+    app.note(request, response)
+    return response.status, response.all_headers(request.id), response.body
 
 
 @pytest.mark.parametrize("body", [b"{}", b"too large"], ids=["a response", "an error"])

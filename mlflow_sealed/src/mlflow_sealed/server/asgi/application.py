@@ -88,6 +88,7 @@ class Application:
         with self._in_flight() if is_for_predictions(request) else nullcontext():
             self._observers.write_later()  # that it is in flight; the other workers' pages show it
             response = await self._respond(request)
+        self._observers.note(request, response)
         if not body.ended:
             await body.discard()
         fields = response.all_headers(request.id)
@@ -99,23 +100,26 @@ class Application:
 
     def respond_at_once(
         self, headers: Mapping[bytes, bytes], content: bytes
-    ) -> tuple[Response, bytes] | None:
+    ) -> tuple[Request, Response] | None:
         """Respond to POST /invocations without a task, if that need not wait.
 
-        It is a trick, see benchmarks/tricks.py.
+        The caller writes the response and then calls `note`: the client need not wait for that. It
+        is a trick, see benchmarks/tricks.py.
 
         Returns
         -------
-        The response and the request's id; None if it has to wait.
+        The request and its response; None if it has to wait.
         """
         self._poll.begin()
         body = WholeBody(content, max_bytes=self._max_bytes)
         request = self._request("POST", INVOCATIONS, headers, body)
         response = run_at_once(self._respond(request))
-        if response is None:
-            return None
+        return None if response is None else (request, response)
+
+    def note(self, request: Request, response: Response) -> None:
+        """Take note of a request that `respond_at_once` has responded to."""
         self._poll.end()
-        return response, request.id
+        self._observers.note(request, response)
 
     def drain(self) -> None:
         """Say on /ready, from now on, that no further request should come."""
@@ -150,7 +154,6 @@ class Application:
         except Exception as error:  # noqa: BLE001 # uvicorn would log a stack trace
             failure = RequestError(500, f"the server failed with {type(error).__name__}")
             response = error_response(failure, request.id)
-        self._observers.note(request, response)
         return response
 
 

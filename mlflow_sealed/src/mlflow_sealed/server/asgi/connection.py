@@ -81,10 +81,11 @@ class Connection(UvicornConnection):
         if self._held is not None:
             found = self.app.respond_at_once(dict(self.headers), b"".join(self._held))
             if found is not None:
-                response, request_id = found
+                request, response = found
                 self._held = None
-                headers = response.all_headers(request_id)
+                headers = response.all_headers(request.id)
                 self.write_response(response.status, headers, response.body)
+                self.app.note(request, response)
                 self._idle_since = self.loop.time()
                 return
             self._hand_over()
