@@ -144,7 +144,7 @@ def test_the_booster_answer_what_the_booster_does_to_the_bit(
     assert found.probability_list(features) == expected.tolist()
 
 
-def test_many_rows_are_predicted_by_as_many_threads_as_there_are_processors(
+def test_a_second_thread_predicts_half_of_many_rows_if_there_is_a_processor_for_it(
     data: Any, classifier: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     booster = classifier.get_booster()

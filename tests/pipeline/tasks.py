@@ -7,12 +7,12 @@ the task's own source says it: https://github.com/microsoft/azure-pipelines-task
 import base64
 import hashlib
 import json
+import os
 import platform
 import shutil
-import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -231,11 +231,17 @@ def save_cache(fingerprint: str, folder: Path, caches: Path) -> None:
     (caches / name / "fingerprint").write_text(fingerprint, encoding="utf-8")
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copy a folder; where both are on one file system the copy costs no space."""
+def copy(source: Path, target: Path, *, left_out: Sequence[str] = ()) -> None:
+    """Copy a folder but for names like these; on one file system the copy costs no space."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    link = ["--link"] if source.stat().st_dev == target.parent.stat().st_dev else []
-    subprocess.run(["cp", "--archive", *link, str(source), str(target)], check=True)
+    is_near = source.stat().st_dev == target.parent.stat().st_dev
+    shutil.copytree(
+        source,
+        target,
+        symlinks=True,
+        copy_function=os.link if is_near else shutil.copy2,
+        ignore=shutil.ignore_patterns(*left_out),
+    )
 
 
 def _found(pattern: str, job: Job) -> list[Path]:

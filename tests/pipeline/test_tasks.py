@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipeline import tasks
 from tests.pipeline.agent import Agent
 from tests.pipeline.conftest import TOKEN, RunSteps
 from tests.pipeline.expressions import PipelineError
@@ -154,3 +155,16 @@ def test_the_python_that_was_asked_for_is_first_on_path(run_steps: RunSteps) -> 
 def test_an_input_that_is_not_known_is_an_error(run_steps: RunSteps, task: str) -> None:
     with pytest.raises(PipelineError, match="not known"):
         run_steps(f"[{{task: {task}}}]")
+
+
+def test_a_copy_is_linked_and_leaves_out_what_another_process_is_writing(tmp_path: Path) -> None:
+    for name in ("archive/.tmpA1b2C3", ".tmpD4e5F6", "archive/six"):
+        (tmp_path / "cache" / name).mkdir(parents=True)
+        (tmp_path / "cache" / name / "file").write_text(name, encoding="utf-8")
+    (tmp_path / "cache" / "link").symlink_to("archive/six")
+    tasks.copy(tmp_path / "cache", tmp_path / "to" / "copy", left_out=[".tmp*"])
+    copied = tmp_path / "to" / "copy"
+    found = {str(path.relative_to(copied)) for path in copied.rglob("*")}
+    assert found == {"archive", "archive/six", "archive/six/file", "link"}
+    assert (copied / "archive/six/file").samefile(tmp_path / "cache/archive/six/file")
+    assert (copied / "link").is_symlink()

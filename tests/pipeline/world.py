@@ -116,9 +116,8 @@ def _fill_cache(services: Services) -> None:
     """Save what this machine's uv and mypy have, as if for an earlier lock: it is quicker."""
     asked = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True)
     packages = services.caches / "packages"
-    tasks.copy(Path(asked.stdout.strip()), packages / "uv")
-    for unused in (packages / "uv").glob("sdists-*"):  # of pyspark, which no stage installs
-        shutil.rmtree(unused)
+    # Not what the uv of another test is writing now, nor pyspark, which no stage installs.
+    tasks.copy(Path(asked.stdout.strip()), packages / "uv", left_out=(".tmp*", "sdists-*"))
     if (ROOT / ".mypy_cache").is_dir():
         # Not linked: mypy's cache is a database, which another mypy would damage.
         shutil.copytree(ROOT / ".mypy_cache", packages / "mypy")
