@@ -97,10 +97,9 @@ def _in_netrc(host: str, user: str, environ: Mapping[str, str]) -> Login | None:
         return None
     try:
         entry = netrc.netrc(path).hosts.get(host)
-    except (OSError, UnicodeDecodeError, netrc.NetrcParseError) as error:
+    except (OSError, UnicodeDecodeError, netrc.NetrcParseError):
         # Not chained: the parser's error quotes a word, which may be a password.
-        line = f", line {error.lineno}" if isinstance(error, netrc.NetrcParseError) else ""
-        raise CredentialError(f"{path}{line} is not a readable .netrc: repair it") from None
+        raise CredentialError(f"{path} is not a readable .netrc: repair it") from None
     if entry is None or not entry[2] or (user and entry[0] != user):
         return None
     return Login(entry[0], entry[2], str(path))
