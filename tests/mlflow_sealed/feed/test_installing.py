@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.credential import Credential, Index
 from tests.environ import clean_environ
 from tests.mlflow_sealed.feed.indexes import LOGIN, RecordingIndex, Wheel, installed, serving
+
+Install = Callable[[Credential, Path], subprocess.CompletedProcess[str]]
 
 MINE = Wheel("mine", "1.0", "right = 1")
 PUBLIC = Wheel("other", "2.0", "right = 2")
@@ -80,9 +82,8 @@ RIGHT = {"mine": "right = 1", "other": "right = 2"}
     ],
 )
 def test_what_else_the_feed_has_and_what_an_impostor_publishes_does_no_harm(
-    tmp_path: Path, public: RecordingIndex, also: tuple[Wheel, ...], install: object
+    tmp_path: Path, public: RecordingIndex, also: tuple[Wheel, ...], install: Install
 ) -> None:
-    assert callable(install)
     with serving(MINE, *also, login=LOGIN) as feed:
         done = install(with_extra(feed, public), tmp_path)
     assert done.returncode == 0, done.stderr
@@ -123,9 +124,8 @@ def test_where_versions_are_chosen_no_impostor_is(tmp_path: Path, public: Record
 
 @WAYS
 def test_a_single_feed_is_asked_alone(
-    tmp_path: Path, public: RecordingIndex, install: object
+    tmp_path: Path, public: RecordingIndex, install: Install
 ) -> None:
-    assert callable(install)
     with serving(MINE, PUBLIC, login=LOGIN) as feed:
         url = Index(feed.url, *LOGIN).authenticated_url
         done = install(credential.read({"PIP_INDEX_URL": url}), tmp_path)
@@ -138,9 +138,8 @@ def test_a_single_feed_is_asked_alone(
 @WAYS
 @pytest.mark.parametrize("password", ["pässwörd", "пароль", "100%:@/ +"])
 def test_a_password_of_any_characters_is_sent_in_utf_8(
-    tmp_path: Path, public: RecordingIndex, password: str, install: object
+    tmp_path: Path, public: RecordingIndex, password: str, install: Install
 ) -> None:
-    assert callable(install)
     login = ("mé", password)
     with serving(MINE, login=login) as feed:
         done = install(with_extra(feed, public, login), tmp_path)
