@@ -56,7 +56,7 @@ def _publish_to(target: upload_address.Target, package: Path | None) -> None:
 def _run(options: argparse.Namespace) -> int:
     ours = project.find()
     with credential_or_local(ours.root) as found:
-        environ = credential.environment(found, os.environ)
+        environ = environments.placed(credential.environment(found, os.environ), ours.root)
         with environments.no_half_made(environ):
             status = process.status(options.argv, env=environ)
         if status:  # then this may be why, in a line, whatever was said above

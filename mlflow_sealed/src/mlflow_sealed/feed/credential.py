@@ -10,6 +10,8 @@ from string import Template
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from mlflow_sealed import surroundings
+
 TEMPLATE: Final = "pip.conf.template"
 """The file at the top of a project that a pip.conf is made from."""
 
@@ -135,6 +137,7 @@ def environment(credential: Credential, environ: Mapping[str, str]) -> dict[str,
         "PIP_EXTRA_INDEX_URL": " ".join(credential.extra),
         "UV_INDEX": " ".join([*environ.get("UV_INDEX", "").split(), *credential.extra]),
     }
+    found.pop("UV_FIND_LINKS", None)
     if credential.default:
         found["UV_DEFAULT_INDEX"] = credential.default
     return found
@@ -142,7 +145,7 @@ def environment(credential: Credential, environ: Mapping[str, str]) -> dict[str,
 
 def removed(environ: Mapping[str, str]) -> dict[str, str]:
     """Return a copy of `environ` without what may hold a credential."""
-    return {name: value for name, value in environ.items() if name not in VARIABLES}
+    return surroundings.without_feed(environ)
 
 
 def without_proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:
