@@ -189,6 +189,29 @@ def test_else_the_line_says_what_to_install(debian: Machine, settings: dict[str,
     assert "not installed: python3-venv" in done.stderr
 
 
+def made_anew(folder: Path) -> bool:
+    """Whether make would make the .venv of a repository's folder anew."""
+    command = ["make", "--dry-run", "--silent", "lock"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return "setup/environment.sh" in done.stdout
+
+
+def test_a_repository_that_was_moved_makes_its_venv_anew(tmp_path: Path) -> None:
+    """The scripts of a .venv have its path, and an old one may still be there."""
+    here = tmp_path / "here"
+    (here / ".venv/bin").mkdir(parents=True)
+    for name in ("requirements-uv.txt", "requirements-dev.txt", "Makefile"):
+        shutil.copy(ROOT / name, here / name)
+    for name in ("mypreprocessing", "mlflow_sealed"):
+        (here / name).mkdir()
+        shutil.copy(ROOT / name / "pyproject.toml", here / name)
+    script = here / ".venv/bin/mlflow-sealed"
+    script.write_text(f"#!{here}/.venv/bin/python\n", encoding="utf-8")
+    (here / ".venv/ready").touch()
+    assert not made_anew(here)
+    assert made_anew(here.rename(tmp_path / "there"))
+
+
 @pytest.mark.parametrize("script", ["python.sh", "environment.sh", "packages.sh"])
 def test_a_script_can_be_run(script: str) -> None:
     assert os.access(ROOT / "setup" / script, os.X_OK)

@@ -57,4 +57,5 @@ def no_half_made(environ: Mapping[str, str]) -> Iterator[None]:
 
 
 def _root(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("MLFLOW_ENV_ROOT") or Path.home() / ".mlflow" / "envs")
+    home = environ.get("HOME") or Path.home()
+    return Path(environ.get("MLFLOW_ENV_ROOT") or Path(home, ".mlflow", "envs"))

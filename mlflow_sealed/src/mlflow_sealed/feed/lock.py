@@ -86,7 +86,9 @@ def lock(project: Project, *, same_version: bool = False) -> None:
                     _check_unchanged(wheel, project)
                 shutil.move(wheel, feed.packages)
         with feed.serving(process.free_port()) as index:
-            environ = credential.environment(credential.from_index(index), os.environ)
+            # An index of the user's that came first would give the hash of its own package.
+            others = {name: value for name, value in os.environ.items() if name != "UV_INDEX"}
+            environ = credential.environment(credential.from_index(index), others)
             for name in [name for name in project.locks if name not in packaged]:
                 _compile(project, name, environ)
 
