@@ -20,13 +20,15 @@ else
   .venv/bin/python -m ensurepip >/dev/null
   pip=(.venv/bin/python -m pip)
 fi
+# The index that stands for the public one may be named in a variable or a file that uv does not read.
+public() { PYTHONPATH="$PWD/mlflow_sealed/src" "$python" -P -m mlflow_sealed.feed.public "$@"; }
 # Downloaded and unpacked, not installed: a pip.conf may say where to install (target, prefix, root).
-"${pip[@]}" download --quiet --disable-pip-version-check --require-hashes --no-deps \
+public "${pip[@]}" download --quiet --disable-pip-version-check --require-hashes --no-deps \
   --only-binary :all: --dest .venv/bootstrap -r requirements-uv.txt
 "$python" -m zipfile --extract .venv/bootstrap/uv-*.whl .venv/bootstrap
 chmod +x .venv/bootstrap/uv-*.data/scripts/uv
 uv=(.venv/bootstrap/uv-*.data/scripts/uv pip)
-"${uv[@]}" sync --quiet --python .venv/bin/python --require-hashes requirements-dev.txt
+public "${uv[@]}" sync --quiet --python .venv/bin/python --require-hashes requirements-dev.txt
 "${uv[@]}" install --quiet --python .venv/bin/python --no-deps --no-build-isolation \
   --editable mypreprocessing --editable mlflow_sealed
 rm -r .venv/bootstrap

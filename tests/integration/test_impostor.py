@@ -321,20 +321,11 @@ def locking(folder: Path) -> Project:
     "name", ["UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_FIND_LINKS", "all"]
 )
 def test_no_lock_gets_an_impostor_s_hash(
-    name: str,
-    impostor: str,
-    ours: str,
-    hostile: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, impostor: str, ours: str, hostile: dict[str, str], tmp_path: Path
 ) -> None:
-    given = hostile if name == "all" else {name: f"{impostor}mypreprocessing/"}
-    if name in {"UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX_URL"}:
-        given = {name: impostor}
-    monkeypatch.delenv("UV_INDEX", raising=False)
-    for each, value in given.items():
-        monkeypatch.setenv(each, value)
+    given = {name: f"{impostor}mypreprocessing/" if name == "UV_FIND_LINKS" else impostor}
     project = locking(tmp_path / "locking")
-    lock.lock(project, same_version=True)
+    with patch.dict(os.environ, hostile if name == "all" else given):
+        lock.lock(project, same_version=True)
     text = (project.root / "all.txt").read_text(encoding="utf-8")
     assert f"mypreprocessing=={VERSION} \\\n    --hash=sha256:{ours}\n" in text

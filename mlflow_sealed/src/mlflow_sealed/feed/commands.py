@@ -2,13 +2,14 @@
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from mlflow_sealed import process, project
-from mlflow_sealed.feed import credential, environments, lock, publish, upload_address
+from mlflow_sealed.feed import credential, doctor, environments, lock, publish, upload_address
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
 from mlflow_sealed.feed.local import HOME, PORT, LocalFeed
 from mlflow_sealed.feed.packages import publish_package, publish_packages
@@ -16,7 +17,7 @@ from mlflow_sealed.feed.packages import publish_package, publish_packages
 _PORTS: Final = 65535
 
 
-@process.command(*FAILURES)
+@process.command(*FAILURES, doctor.DoctorError)
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status; a failure is one line on standard error."""
     options = _parser().parse_args(arguments)
@@ -56,12 +57,31 @@ def _publish_to(target: upload_address.Target, package: Path | None) -> None:
 def _run(options: argparse.Namespace) -> int:
     ours = project.find()
     with credential_or_local(ours.root) as found:
-        environ = environments.placed(credential.environment(found, os.environ), ours.root)
+        environ = credential.environment(found, os.environ, locked=_installs_locks(options.argv))
+        environ = environments.placed(environ, ours.root)
         with environments.no_half_made(environ):
             status = process.status(options.argv, env=environ)
-        if status:  # then this may be why, in a line, whatever was said above
-            publish.check_access(found.feed, ours.names.package)
+        if status:
+            _say_why(found.feed, ours.names.package)
     return status
+
+
+def _installs_locks(argv: Sequence[str]) -> bool:
+    """Return whether a command installs what is locked, and never chooses a version: MLflow's."""
+    return Path(argv[0]).name == "mlflow"
+
+
+def _say_why(feed: credential.Index, package: str) -> None:
+    """Say why a command may have failed, whatever it said; its status stays its own."""
+    try:
+        publish.check_access(feed, package)
+    except publish.PublishError as error:
+        print(f"error: {error}", file=sys.stderr)
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    doctor.examine(project.find())
+    return 0
 
 
 def _drop(options: argparse.Namespace) -> int:
@@ -95,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a command that may install from the feed")
     run.add_argument("argv", nargs="+", metavar="ARGUMENT")
     run.set_defaults(command=_run)
+
+    examine = commands.add_parser("doctor", help="show what is found of a credential, and try it")
+    examine.set_defaults(command=_doctor)
 
     drop = commands.add_parser("drop", help="run a command that needs no credential, without one")
     drop.add_argument("argv", nargs="+", metavar="ARGUMENT")
