@@ -47,8 +47,8 @@ def test_a_folder_that_the_user_has_chosen_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environ", "project", "named"),
     [
-        ({"HOME": "/home/me", "MLFLOW_ENV_ROOT": "/srv/a b"}, "/p", "MLFLOW_ENV_ROOT has a blank"),
-        ({"HOME": "/home/a b"}, "/a b", "both the home folder's path and the project's"),
+        ({"HOME": "/home/me", "MLFLOW_ENV_ROOT": "/srv/x y"}, "/p", "MLFLOW_ENV_ROOT has a blank"),
+        ({"HOME": "/home/x y"}, "/x y", "both the home folder's path and the project's"),
     ],
 )
 def test_where_none_will_do_one_line_says_what_will(
@@ -56,4 +56,4 @@ def test_where_none_will_do_one_line_says_what_will(
 ) -> None:
     with pytest.raises(ProcessError, match=f"{named}.*let MLFLOW_ENV_ROOT name a folder") as caught:
         environments.placed(environ, Path(project))
-    assert "a b" not in str(caught.value)
+    assert "x y" not in str(caught.value)
