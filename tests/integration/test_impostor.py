@@ -289,6 +289,7 @@ def make_ours(folder: Path, sha256: str) -> None:
     model = only(folder / "model" / "requirements.txt", sha256).parent
     version = f"python: '{sys.version_info.major}.{sys.version_info.minor}'\n"
     (model / "python_env.yaml").write_text(version, encoding="utf-8")
+    shutil.copy(ROOT / "project.toml", folder)
     project = PROJECT.model_copy(update={"root": folder})
     only(project.lock("server"), sha256)
     serve.environment(model, project)
