@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from mlflow_sealed import process, project
-from mlflow_sealed.feed import credential, environments, lock, publish, upload_address
+from mlflow_sealed.feed import credential, environments, lock, reading, upload_address
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
 from mlflow_sealed.feed.local import HOME, PORT, LocalFeed
 from mlflow_sealed.feed.packages import publish_package, publish_packages
@@ -37,10 +37,15 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _publish(options: argparse.Namespace) -> int:
     if path := os.environ.get("PYPIRC_PATH"):
+        if options.upload_url:
+            raise upload_address.TargetError(
+                "--upload-url and PYPIRC_PATH both name an upload address: leave one out"
+            )
         _publish_to(upload_address.from_pypirc(Path(path), options.repository), options.package)
         return 0
     with credential_or_local(project.find().root) as found:
-        _publish_to(upload_address.from_index(found.feed), options.package)
+        target = upload_address.from_index(found.feed, options.upload_url)
+        _publish_to(target, options.package)
     return 0
 
 
@@ -60,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
         with environments.no_half_made(environ):
             status = process.status(options.argv, env=environ)
         if status:  # then this may be why, in a line, whatever was said above
-            publish.check_access(found.feed, ours.names.package)
+            reading.check_access(found.feed, ours.names.package)
     return status
 
 
@@ -90,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     publishing = commands.add_parser("publish", help="build, check and upload the private packages")
     publishing.add_argument("package", type=Path, nargs="?", help="the folder of one (all)")
     publishing.add_argument("--repository", help="the section of the .pypirc in PYPIRC_PATH")
+    publishing.add_argument("--upload-url", help="the feed's upload address (by the server's form)")
     publishing.set_defaults(command=_publish)
 
     run = commands.add_parser("run", help="run a command that may install from the feed")
