@@ -19,7 +19,7 @@ from mlflow_sealed.feed import publish, reading, upload_address
 from mlflow_sealed.feed.answers import FeedError
 from mlflow_sealed.feed.credential import Index
 from mlflow_sealed.feed.local import LocalFeed
-from mlflow_sealed.feed.publish import Outcome, OtherBytesError
+from mlflow_sealed.feed.publish import OtherBytesError, Outcome
 from mlflow_sealed.feed.upload_address import Target
 from tests.conftest import PACKAGE
 from tests.package import VERSION

@@ -14,7 +14,7 @@ from mlflow_sealed import process
 from mlflow_sealed.feed import commands, publish, reading, upload_address
 from mlflow_sealed.feed.answers import AnswerError, FeedError
 from mlflow_sealed.feed.credential import VARIABLES, Index
-from mlflow_sealed.feed.publish import Outcome, OtherBytesError
+from mlflow_sealed.feed.publish import OtherBytesError, Outcome
 from mlflow_sealed.feed.upload_address import Target
 from tests.conftest import PACKAGE
 from tests.environ import untraced

@@ -191,6 +191,12 @@ _NO_ANSWER: Final = (
         "has a certificate that this machine does not trust: name its CA's file in PIP_CERT",
     ),
     (("ProxyError",), "cannot be reached through the proxy: check HTTPS_PROXY and NO_PROXY"),
+    (("TooManyRedirects",), "redirects for ever: check the address, with and without a slash"),
+    (
+        ("ContentDecodingError", "ChunkedEncodingError", "IncompleteRead"),
+        "gives an answer that ends early or is damaged: is a proxy in the way?",
+    ),
+    (("InvalidURL", "InvalidProxyURL"), "cannot be asked: it, or a proxy's, is no address"),
     (("SSLError",), "ends the TLS handshake: does it want a client's certificate?"),
     (
         ("Timeout", "timed out"),

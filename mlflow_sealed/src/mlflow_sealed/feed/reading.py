@@ -1,11 +1,10 @@
 """Read what a feed has of a package; a page or a file that it does not give is one line."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -20,6 +19,7 @@ from pypi_simple import (
 from mlflow_sealed.feed import answers, credential
 from mlflow_sealed.feed.answers import AnswerError, FeedError
 from mlflow_sealed.feed.credential import Index
+from mlflow_sealed.feed.session import open_session
 
 _TIMEOUT_S: Final = 30
 
@@ -112,23 +112,9 @@ def _download(file: DistributionPackage, index: Index) -> Iterator[requests.Resp
 
 
 def _session(index: Index) -> requests.Session:
-    session = requests.Session()
-    session.auth = _auth(index)
+    session = open_session(index)
     session.headers["Cache-Control"] = "max-age=0"  # not what a proxy kept from before an upload
-    if credential.without_proxy(index.url, {}):  # a feed on this machine: no proxy hears of it
-        session.trust_env = False
-        bundles = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
-        session.verify = next(filter(None, bundles), True)
     return session
-
-
-def _auth(index: Index) -> Any:
-    """Return the login for requests: Latin-1 as it encodes it, UTF-8 where that is not enough."""
-    try:
-        f"{index.username}{index.password}".encode("latin-1")
-    except UnicodeEncodeError:
-        return index.username.encode(), index.password.encode()
-    return index.username, index.password
 
 
 class _RedirectedError(requests.RequestException):

@@ -10,6 +10,7 @@ from typing import Final
 
 from mlflow_sealed import process
 from mlflow_sealed.feed import answers, credential
+from mlflow_sealed.feed.address import latin_1_for_utf_8
 from mlflow_sealed.feed.answers import AnswerError, FeedError
 from mlflow_sealed.feed.upload_address import Target
 
@@ -43,12 +44,13 @@ def upload(wheel: Path, target: Target) -> None:
     mlflow_sealed.feed.answers.FeedError
         If it cannot be reached, or twine fails for a reason of its own.
     """
+    reached = credential.without_proxy(target.upload_url, os.environ)
     environ = {
-        **credential.without_proxy(target.upload_url, os.environ),
+        **target.index.connection.environment(reached),
         "COLUMNS": "100000",  # twine breaks its lines where a terminal's end
         "TWINE_REPOSITORY_URL": target.upload_url,
-        "TWINE_USERNAME": target.index.username,
-        "TWINE_PASSWORD": target.index.password,
+        "TWINE_USERNAME": latin_1_for_utf_8(target.index.username),
+        "TWINE_PASSWORD": latin_1_for_utf_8(target.index.password),
         "TWINE_NON_INTERACTIVE": "1",
     }
     options = ("--no-color", "upload", "--verbose", "--disable-progress-bar", str(wheel))

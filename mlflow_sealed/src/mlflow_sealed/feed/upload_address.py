@@ -31,6 +31,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from mlflow_sealed.feed import credential
+from mlflow_sealed.feed.connection import Connection
 from mlflow_sealed.feed.credential import Index
 
 _ADDRESS: Final = re.compile(
@@ -107,13 +108,17 @@ def from_index(feed: Index, upload_url: str | None = None) -> Target:
     return Target(base if _ends(_WITHOUT_SLASH, base) else f"{base}/", feed)
 
 
-def from_pypirc(path: Path, repository: str | None = None) -> Target:
+def from_pypirc(
+    path: Path, repository: str | None = None, *, connection: Connection | None = None
+) -> Target:
     """Return the repository that a .pypirc names, as TwineAuthenticate@1 writes it.
 
     Parameters
     ----------
     repository
         The section to take; may be left out when there is only one.
+    connection
+        How the server is reached; as usual if not given.
 
     Raises
     ------
@@ -132,7 +137,7 @@ def from_pypirc(path: Path, repository: str | None = None) -> Target:
             f"PYPIRC_PATH ({path}) has the repositories {found}, "
             f"expected {repository or 'exactly one'}: name one of them with --repository"
         )
-    return _target(dict(parser[chosen[0]]), path)
+    return _target(dict(parser[chosen[0]]), path, connection or Connection())
 
 
 def find(
@@ -140,11 +145,11 @@ def find(
 ) -> Target:
     """Return where to publish: the .pypirc of ``PYPIRC_PATH``, else the feed we install from."""
     if path := environ.get("PYPIRC_PATH"):
-        return from_pypirc(Path(path), repository)
+        return from_pypirc(Path(path), repository, connection=found.connection)
     return from_index(found.feed)
 
 
-def _target(section: dict[str, str], path: Path) -> Target:
+def _target(section: dict[str, str], path: Path, connection: Connection) -> Target:
     url = section["repository"]
     if inline := credential.parse_index(url):
         url = inline.url
@@ -153,17 +158,18 @@ def _target(section: dict[str, str], path: Path) -> Target:
         raise TargetError(f"PYPIRC_PATH ({path}): expected an address https://HOST/…/upload/")
     if not section.get("username") or not section.get("password"):
         raise TargetError(f"PYPIRC_PATH ({path}) has no username and password for {url}")
-    return _shown(url, section["username"], section["password"])
+    return _shown(Index(url, section["username"], section["password"], connection))
 
 
-def _shown(url: str, username: str, password: str) -> Target:
+def _shown(upload: Index) -> Target:
     """Return the target of an upload address: the index is of the server that has this form."""
-    base = re.sub(r"(?<=/pypi)/upload$", "", url.rstrip("/"))
-    index = Index(f"{base}/simple/", username, password)
+    base = re.sub(r"(?<=/pypi)/upload$", "", upload.url.rstrip("/"))
+    index = replace(upload, url=f"{base}/simple/")
     known = any(_ends(each, base) for each in (_AZURE, _WITHOUT_SLASH, _NEXUS))
     if known or not _TWO_SEGMENTS.fullmatch(base):
-        return Target(url, index)
-    return Target(url, replace(index, url=f"{base}/+simple/"), index)  # devpi, or pypiserver below
+        return Target(upload.url, index)
+    devpi = replace(upload, url=f"{base}/+simple/")
+    return Target(upload.url, devpi, index)
 
 
 def _own(upload_url: str, feed: Index) -> str:
