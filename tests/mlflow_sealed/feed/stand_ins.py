@@ -115,7 +115,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif folder == "/files" and name in self.state.files:
             self._answer(200, body=self.state.files[name], kind="application/octet-stream")
         else:
-            self._answer(404, "Not Found")
+            self._answer(400 if "+" in self.path else 404)
 
     def do_POST(self) -> None:
         self._note()
