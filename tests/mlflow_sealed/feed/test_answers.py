@@ -1,14 +1,17 @@
 """The one line that a feed's answer becomes."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from mlflow_sealed.feed import answers
 
 URL = "https://feed.example/simple/"
-LINES = {
-    "page": lambda status, said="": answers.page_line(URL, "mine", status, said),
-    "file": lambda status, said="": answers.file_line(URL, "mine-1.whl", status, said),
-    "upload": lambda status, said="": answers.upload_line(URL, status, said),
+LINES: dict[str, Callable[..., str]] = {
+    "page": partial(answers.page_line, URL, "mine"),
+    "file": partial(answers.file_line, URL, "mine-1.whl"),
+    "upload": partial(answers.upload_line, URL),
 }
 
 
@@ -48,11 +51,11 @@ def test_each_status_has_a_line_of_what_it_means_and_what_to_do(
 
 
 @pytest.mark.parametrize("what", LINES)
-@pytest.mark.parametrize("status", range(300, 600))
-def test_every_status_has_a_line_with_the_servers_reason(what: str, status: int) -> None:
-    line = LINES[what](status, "so {it} is")
-    assert f"(status {status}, so {{it}} is)" in line
-    assert "\n" not in line
+def test_every_status_has_a_line_with_the_servers_reason(what: str) -> None:
+    for status in range(300, 600):
+        line = LINES[what](status, "so {it} is")
+        assert f"(status {status}, so {{it}} is)" in line
+        assert "\n" not in line
 
 
 def test_a_long_reason_is_cut() -> None:

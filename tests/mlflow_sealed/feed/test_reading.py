@@ -85,7 +85,10 @@ def failure(index: Index) -> str:
             Answer(body="log in", headers={"Content-Type": "text/html"}),
             "lists no file of mine: publish it",
         ),
-        (Answer(body="?", headers={"Content-Encoding": "gzip"}), "ends early or is damaged"),
+        (
+            Answer(body="no gzip, which it says", headers={"Content-Encoding": "gzip"}),
+            "ends early or is damaged",
+        ),
     ],
     ids=lambda value: "" if isinstance(value, Answer) else value[:40],
 )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -23,7 +24,7 @@ from tests.mlflow_sealed.feed.stand_ins import PASSWORD, SERVERS, Running, Serve
 pytestmark = pytest.mark.services
 
 
-@pytest.fixture(params=SERVERS.values(), ids=SERVERS)
+@pytest.fixture(params=list(SERVERS.values()), ids=list(SERVERS))
 def server(request: pytest.FixtureRequest) -> Iterator[Running]:
     with running(request.param) as state:
         yield state
@@ -47,7 +48,7 @@ def devpi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
         answer = requests.post(f"{url}/+login", json=login, timeout=30)
         pair = f"root:{answer.json()['result']['password']}"
         token = {"X-Devpi-Auth": base64.b64encode(pair.encode()).decode()}
-        kind = {"type": "stage", "bases": [], "volatile": False}
+        kind: dict[str, Any] = {"type": "stage", "bases": [], "volatile": False}
         requests.put(f"{url}/root/dev", json=kind, headers=token, timeout=30).raise_for_status()
         yield Index(f"{url}/root/dev/+simple/", "root", PASSWORD)
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from urllib.parse import quote
 
+import certifi
 import pytest
 
 from mlflow_sealed import process
@@ -90,19 +91,27 @@ def test_a_server_that_gives_no_answer_is_a_line(wheel: Path) -> None:
     assert line == f"{url} cannot be reached (ConnectionError): is it up, is the address right?"
 
 
-def test_the_ca_of_a_pip_conf_holds_for_the_upload(wheel: Path, tmp_path: Path) -> None:
+def test_the_ca_of_a_pip_conf_holds_for_the_upload(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ca, leaf = certificate("127.0.0.1")
     with answering({"/simple/": Answer()}, leaf) as server:
         line = str(failure(wheel, target(server)))
         assert "has a certificate that this machine does not trust" in line
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
         known = Connection(cert=trusted(ca, tmp_path))
         index = Index(server.index.url, "mé", "pässwörd€", known)
         upload.upload(wheel, Target(index.url, index))
     assert server.asked[-1] == ("127.0.0.1", "/simple/", True)
 
 
-def test_what_twine_refuses_by_itself_is_a_line(tmp_path: Path) -> None:
-    broken = tmp_path / "mine-1.0-py3-none-any.whl"
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("mine-1.0-py3-none-any.whl", "BadZipFile: "), ("mine.txt", "InvalidDistribution: Unknown")],
+)
+def test_what_twine_refuses_by_itself_is_a_line(name: str, told: str, tmp_path: Path) -> None:
+    broken = tmp_path / name
     broken.write_bytes(b"no wheel")
     line = str(failure(broken, Target("http://127.0.0.1:1/", Index("", "me", PASSWORD))))
-    assert "twine could not upload to http://127.0.0.1:1/: InvalidDistribution" in line
+    assert line.startswith("twine could not upload to http://127.0.0.1:1/: ")
+    assert told in line

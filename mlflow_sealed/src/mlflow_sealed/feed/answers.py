@@ -188,7 +188,10 @@ _NO_ANSWER: Final = (
     ),
     (
         ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed"),
-        "has a certificate that this machine does not trust: name its CA's file in PIP_CERT",
+        (
+            "has a certificate that this machine does not trust: name its CA's file as cert in "
+            "pip.conf, or in PIP_CERT"
+        ),
     ),
     (("ProxyError",), "cannot be reached through the proxy: check HTTPS_PROXY and NO_PROXY"),
     (("TooManyRedirects",), "redirects for ever: check the address, with and without a slash"),

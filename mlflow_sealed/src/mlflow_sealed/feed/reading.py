@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -127,6 +127,7 @@ def _stay(response: requests.Response, **_: object) -> None:
     """Refuse a redirect to another host, before it is followed."""
     location = urljoin(response.url, response.headers.get("Location", ""))
     if response.is_redirect and urlsplit(location).hostname != urlsplit(response.url).hostname:
+        response.close()
         raise _RedirectedError(location)
 
 
@@ -136,8 +137,9 @@ def _failures(index: Index, line: Callable[[int, str], str]) -> Iterator[None]:
     try:
         yield
     except requests.HTTPError as error:
-        status = error.response.status_code
-        said = answers.reason(status, error.response.reason or "", error.response.text)
+        response = cast("requests.Response", error.response)
+        status = response.status_code
+        said = answers.reason(status, response.reason or "", response.text)
         raise AnswerError(line(status, credential.scrub(said, index)), status) from None
     except requests.exceptions.InvalidJSONError:
         raise _no_index(index) from None

@@ -45,8 +45,11 @@ def upload(wheel: Path, target: Target) -> None:
         If it cannot be reached, or twine fails for a reason of its own.
     """
     reached = credential.without_proxy(target.upload_url, os.environ)
+    connection = target.index.connection
     environ = {
-        **target.index.connection.environment(reached),
+        **connection.environment(reached),
+        # requests prefers this variable to the CA bundle that twine is told of.
+        **({"REQUESTS_CA_BUNDLE": connection.cert} if connection.cert else {}),
         "COLUMNS": "100000",  # twine breaks its lines where a terminal's end
         "TWINE_REPOSITORY_URL": target.upload_url,
         "TWINE_USERNAME": latin_1_for_utf_8(target.index.username),
