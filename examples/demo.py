@@ -53,7 +53,8 @@ def main(options: Sequence[str]) -> int:
         print(f"The whole path on real data. What the tools print goes to {_shown(log)}.")
     steps = Steps(4, log, console)
     ours = read(ROOT)
-    with credential_or_local(ROOT, make=True) as found, environments.no_half_made(os.environ):
+    placed = environments.placed(os.environ, ROOT)
+    with credential_or_local(ROOT, make=True) as found, environments.no_half_made(placed):
         answer = _main_job(ours, found, steps, log, options)
     if shown := figures.table(steps.output()):
         console.print(shown, soft_wrap=False)
@@ -73,7 +74,7 @@ def _main_job(
     options: Sequence[str],
 ) -> str:
     """Publish, train and serve, and return the answer to the example request."""
-    environ = credential.environment(found, os.environ)
+    environ = environments.placed(credential.environment(found, os.environ), ROOT)
     environ.setdefault("MLFLOW_TRACKING_URI", ours.tracking.default)
     hint = f"see its output above, all of it in {_shown(log)}" if log else "see its output above"
     with steps.step("publish the private packages to the feed"):

@@ -75,6 +75,7 @@ def _run(options: argparse.Namespace) -> int:
     ours = project.find()
     with credential_or_local(ours.root) as found:
         environ = credential.environment(found, os.environ, locked=_installs_locks(options.argv))
+        environ = environments.placed(environ, ours.root)
         with environments.no_half_made(environ):
             status = process.status(options.argv, env=environ)
         if status:

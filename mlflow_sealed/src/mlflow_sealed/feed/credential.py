@@ -10,6 +10,7 @@ from string import Template
 from typing import Final
 from urllib.parse import quote
 
+from mlflow_sealed import surroundings
 from mlflow_sealed.feed import logins, sources
 from mlflow_sealed.feed.address import (
     Address,
@@ -179,10 +180,12 @@ def environment(
         comes first: nothing that the public index has may take the place of a private package.
     """
     found = credential.connection.environment(without_proxy(credential.feed.url, environ))
+    found.pop("UV_FIND_LINKS", None)
     indexes = list(credential.extra)
+    if locked and credential.extra:
+        found |= _find_links(credential, environ)
     if locked and credential.only and credential.extra:
         indexes = [*_public(credential), *indexes]
-        found |= _find_links(credential, environ)
     own = environ.get("UV_INDEX", "").split()
     found["PIP_EXTRA_INDEX_URL"] = " ".join(credential.extra)
     # Those of an environment that this function has made are here already, in another order maybe.
@@ -213,7 +216,7 @@ def public(environ: Mapping[str, str]) -> dict[str, str]:
 
 def removed(environ: Mapping[str, str]) -> dict[str, str]:
     """Return a copy of `environ` without what may hold a credential."""
-    return {name: value for name, value in environ.items() if name not in VARIABLES}
+    return surroundings.without_feed(environ)
 
 
 def scrub(text: str, index: Index) -> str:
@@ -323,8 +326,13 @@ def _public(credential: Credential) -> tuple[str, ...]:
 
 
 def _find_links(credential: Credential, environ: Mapping[str, str]) -> dict[str, str]:
-    """Let uv take these packages from the feed's pages, whatever another index has of the name."""
+    """Let uv take these packages from the feed's pages, whatever another index has of the name.
+
+    Of pages that the environment has, those of the feed stay, which this function has put there:
+    the user's own would be one more source.
+    """
     base = credential.feed.authenticated_url.rstrip("/")
     pages = [f"{base}/{name}/" for name in credential.only]
-    own = [each for each in environ.get("UV_FIND_LINKS", "").split(",") if each not in {"", *pages}]
-    return {"UV_FIND_LINKS": ",".join([*own, *pages])} if pages else {}
+    given = environ.get("UV_FIND_LINKS", "").split(",")
+    ours = [each for each in given if each.startswith(f"{base}/") and each not in pages]
+    return {"UV_FIND_LINKS": ",".join([*ours, *pages])} if ours or pages else {}

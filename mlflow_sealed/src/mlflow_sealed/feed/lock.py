@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -139,6 +140,7 @@ def _compile(project: Project, name: str, environ: dict[str, str]) -> None:
     ours = [_distribution(folder) for folder in project.packages.folders]
     # uv keeps the hashes that a lock has for a version: those of ours are of these sources.
     options = [part for each in ours for part in ("--upgrade-package", each)]
+    options += _cool_down(ours, os.environ)
     if wanted.editable:
         options += [part for each in ours for part in ("--no-emit-package", each)]
     process.run(
@@ -153,6 +155,17 @@ def _compile(project: Project, name: str, environ: dict[str, str]) -> None:
         env=environ,
         hint="see what uv says above",
     )
+
+
+def _cool_down(ours: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    """Let the user's cool-down hold for what is public.
+
+    uv takes a file of an index that gives no date, as many feeds do, for a new one.
+    """
+    if not (newest := environ.get("UV_EXCLUDE_NEWER")):
+        return []
+    exempt = (part for each in ours for part in ("--exclude-newer-package", f"{each}=false"))
+    return ["--exclude-newer", newest, *exempt]
 
 
 def _distribution(folder: Path) -> str:
