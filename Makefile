@@ -65,8 +65,8 @@ lock: .venv/ready ## resolve all requirements and write the locks; ARGS=--same-v
 feed: .venv/ready ## serve the local feed until Ctrl-C
 	mlflow-sealed feed serve
 
-publish: .venv/ready ## build the private packages and publish them to the feed
-	mlflow-sealed feed publish
+publish: .venv/ready ## build the private packages and publish them to the feed; ARGS=--upload-url=URL
+	mlflow-sealed feed publish $(ARGS)
 
 train: .venv/ready ## train, measure and register a model (mlflow run); ARGS='-P trees=300'
 	mlflow-sealed feed run -- mlflow run . --env-manager uv --experiment-name diabetes $(ARGS)

@@ -11,6 +11,7 @@ from mlflow_sealed import process
 from mlflow_sealed.feed import access, commands
 from mlflow_sealed.feed.credential import Index
 from mlflow_sealed.feed.local import LocalFeed
+from tests.mlflow_sealed.feed.answering import Answer, answering
 from tests.mlflow_sealed.feed.indexes import LOGIN, Wheel, serving
 from tests.mlflow_sealed.feed.test_logins import keyring, netrc
 
@@ -121,6 +122,16 @@ def test_what_an_installation_cannot_do_with_is_an_error(
     assert status == 1
     assert said in output
     assert errors == f"error: {failing}: not as needed, the lines above say why\n"
+
+
+@pytest.mark.services
+def test_a_file_on_another_host_is_asked_for_without_the_login(doctor: Doctor) -> None:
+    with answering({"/blob": Answer()}) as blobs:
+        blob = blobs.index.url.replace("127.0.0.1", "localhost").replace("simple/", "blob")
+        page = Answer(body=f'<a href="{blob}">{PACKAGE.name}-1.0-py3-none-any.whl</a>')
+        with answering({"/simple/mypreprocessing/": page}) as server:
+            assert "it gives the file" in doctor(PIP_INDEX_URL=server.index.authenticated_url)[1]
+    assert blobs.asked == [("localhost", "/blob", False)]
 
 
 @pytest.mark.services

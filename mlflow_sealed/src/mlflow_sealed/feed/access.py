@@ -12,18 +12,18 @@ from packaging.utils import canonicalize_name
 
 from mlflow_sealed import process, project
 from mlflow_sealed.feed import credential
+from mlflow_sealed.feed.answers import FeedError
 from mlflow_sealed.feed.local import HOME, LocalFeed
 from mlflow_sealed.feed.lock import LockError
-from mlflow_sealed.feed.publish import PublishError
 from mlflow_sealed.feed.upload_address import TargetError
 from mlflow_sealed.project import ProjectError
 
 FAILURES: Final = (
     credential.CredentialError,
+    FeedError,
     LockError,
     process.ProcessError,
     ProjectError,
-    PublishError,
     TargetError,
 )
 """What a command that needs the feed may end with: each is one line for the user."""

@@ -9,8 +9,17 @@ from pathlib import Path
 from typing import Final
 
 from mlflow_sealed import process, project
-from mlflow_sealed.feed import credential, doctor, environments, lock, publish, upload_address
+from mlflow_sealed.feed import (
+    credential,
+    doctor,
+    environments,
+    lock,
+    reading,
+    sources,
+    upload_address,
+)
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
+from mlflow_sealed.feed.answers import FeedError
 from mlflow_sealed.feed.local import HOME, PORT, LocalFeed
 from mlflow_sealed.feed.packages import publish_package, publish_packages
 
@@ -38,10 +47,18 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _publish(options: argparse.Namespace) -> int:
     if path := os.environ.get("PYPIRC_PATH"):
-        _publish_to(upload_address.from_pypirc(Path(path), options.repository), options.package)
+        if options.upload_url:
+            raise upload_address.TargetError(
+                "--upload-url and PYPIRC_PATH both name an upload address: leave one out"
+            )
+        target = upload_address.from_pypirc(
+            Path(path), options.repository, connection=sources.given(os.environ).connection
+        )
+        _publish_to(target, options.package)
         return 0
     with credential_or_local(project.find().root) as found:
-        _publish_to(upload_address.from_index(found.feed), options.package)
+        target = upload_address.from_index(found.feed, options.upload_url)
+        _publish_to(target, options.package)
     return 0
 
 
@@ -74,8 +91,8 @@ def _installs_locks(argv: Sequence[str]) -> bool:
 def _say_why(feed: credential.Index, package: str) -> None:
     """Say why a command may have failed, whatever it said; its status stays its own."""
     try:
-        publish.check_access(feed, package)
-    except publish.PublishError as error:
+        reading.check_access(feed, package)
+    except FeedError as error:
         print(f"error: {error}", file=sys.stderr)
 
 
@@ -110,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     publishing = commands.add_parser("publish", help="build, check and upload the private packages")
     publishing.add_argument("package", type=Path, nargs="?", help="the folder of one (all)")
     publishing.add_argument("--repository", help="the section of the .pypirc in PYPIRC_PATH")
+    publishing.add_argument("--upload-url", help="the feed's upload address (by the server's form)")
     publishing.set_defaults(command=_publish)
 
     run = commands.add_parser("run", help="run a command that may install from the feed")

@@ -6,6 +6,7 @@ No line has a user name or a password: with some feeds a token stands as the use
 import os
 from collections.abc import Iterator, Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import requests
 from packaging.utils import canonicalize_name
@@ -125,7 +126,7 @@ def _answers(
         else:
             yield "read", "the feed takes the login", True
             yield f"list {package}", _versions(page), bool(page.packages)
-            yield from _download(page, session)
+            yield from _download(page, session, found.feed)
     yield _publish(target)
 
 
@@ -134,9 +135,13 @@ def _versions(page: ProjectPage) -> str:
     return ", ".join(versions) or "the page is empty: publish it with mlflow-sealed feed publish"
 
 
-def _download(page: ProjectPage, session: requests.Session) -> Iterator[tuple[str, str, bool]]:
+def _download(
+    page: ProjectPage, session: requests.Session, feed: credential.Index
+) -> Iterator[tuple[str, str, bool]]:
     """Ask for the first bytes of the newest file: a page may list what a login may not have."""
     for package in page.packages[-1:]:
+        if urlsplit(package.url).netloc != urlsplit(feed.url).netloc:
+            session.auth = None  # the feed's login is no other host's business
         try:
             with session.get(package.url, timeout=_TIMEOUT_S, stream=True) as response:
                 response.raise_for_status()
