@@ -7,6 +7,8 @@ the builder. Every build that is not MLflow's goes on to Docker as if the plugin
 import ipaddress
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,7 +61,9 @@ def main(arguments: Sequence[str]) -> int:
         return build(found, flags, environ, lock=Path(lock))
     except FAILURES as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+    except OSError as error:
+        print(f"error: the build's files cannot be written: {_why(error)}", file=sys.stderr)
+    return 1
 
 
 def build(
@@ -73,6 +77,7 @@ def build(
     base = context.base(asked)
     found = credential.read(environ)
     builder = docker.find_builder(environ)
+    doubt = _doubt(found, lock, environ, here=builder.is_here(flags, environ))
     with _interruptible(), tempfile.TemporaryDirectory(prefix="mlflow-model-") as name:
         folder = Path(name)
         (folder / "context").mkdir()
@@ -87,7 +92,26 @@ def build(
             *_cache(environ),
             *("--file", str(context.DOCKERFILE), str(folder / "context")),
         ]
-        return _run(builder.command(flags, options), {**environ, "DOCKER_BUILDKIT": "1"})
+        status = _run(builder.command(flags, options), {**environ, "DOCKER_BUILDKIT": "1"})
+    if status and doubt:
+        print(f"error: the build failed, which may be why: {doubt}", file=sys.stderr)
+    return status
+
+
+def _doubt(
+    found: credential.Credential, lock: Path, environ: Mapping[str, str], *, here: bool
+) -> str:
+    """Ask the feed, and return what is wrong if the engine is elsewhere: it may reach another."""
+    from mlflow_sealed.image import reach  # noqa: PLC0415 # half a second, at each docker build
+
+    try:
+        reach.check(found, lock, environ)
+    except reach.PublishError as error:
+        if here:
+            raise context.BuildError(str(error)) from None
+        print(f"warning: asked from this machine, not the engine's: {error}", file=sys.stderr)
+        return str(error)
+    return ""
 
 
 def _secrets(
@@ -125,6 +149,13 @@ def _is_loopback(host: str) -> bool:
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"
+
+
+def _why(error: OSError) -> str:
+    """Return the reason without a path; shutil's own error has a text with one for each file."""
+    files = error.args[0] if isinstance(error, shutil.Error) else []
+    reason = error.strerror or re.sub(r"^\[Errno \d+\] |: '.*", "", str(files[0][2]))
+    return f"{reason} (TMPDIR may name a folder with more room)"
 
 
 def _pass_on(flags: Sequence[str], asked: Sequence[str], environ: Mapping[str, str]) -> int:
