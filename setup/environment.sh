@@ -16,8 +16,10 @@ else
   .venv/bin/python -m ensurepip >/dev/null
   pip=(.venv/bin/python -m pip)
 fi
-"${pip[@]}" install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+# The index that stands for the public one may be named in a variable or a file that uv does not read.
+public() { PYTHONPATH="$PWD/mlflow_sealed/src" "$python" -P -m mlflow_sealed.feed.public "$@"; }
+public "${pip[@]}" install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
 uv=(.venv/bin/uv pip)
-"${uv[@]}" sync --quiet --python .venv/bin/python --require-hashes requirements-dev.txt
+public "${uv[@]}" sync --quiet --python .venv/bin/python --require-hashes requirements-dev.txt
 "${uv[@]}" install --quiet --python .venv/bin/python --no-deps --no-build-isolation \
   --editable mypreprocessing --editable mlflow_sealed

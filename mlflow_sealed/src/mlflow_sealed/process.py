@@ -69,11 +69,23 @@ def status(
 
 
 def captured(
-    command: Sequence[str], *, env: Mapping[str, str] | None = None
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, errors: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end and return its exit status and what it printed."""
+    """Run a program to its end and return its exit status and what it printed.
+
+    Parameters
+    ----------
+    errors
+        Let its standard error go where ours goes, for a program that asks the user something.
+    """
+    stderr = None if errors else subprocess.PIPE
     return subprocess.run(
-        command, env=_environment(env), capture_output=True, text=True, check=False
+        command,
+        env=_environment(env),
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        check=False,
     )
 
 

@@ -57,7 +57,8 @@ def lock(project: Project, *, same_version: bool = False) -> None:
     """Resolve all requirements anew, as far as the locks do not say, and write the locks.
 
     The project's own packages are taken from a feed of its own that has the wheels of the present
-    sources and nothing else, so that their hashes are known before they are published.
+    sources and nothing else, so that their hashes are known before they are published. All others
+    are taken from the public index, or from what the environment says stands for it.
 
     Parameters
     ----------
@@ -68,13 +69,15 @@ def lock(project: Project, *, same_version: bool = False) -> None:
     ------
     LockError
         If the sources of a package changed under a version that is locked.
+    mlflow_sealed.feed.credential.CredentialError
+        If the environment gives an index that is unusable.
     mlflow_sealed.process.ProcessError
         If the build or uv fails.
     """
     # What is part of a package comes before its wheel is built.
     packaged = [name for name in project.locks if _is_packaged(name, project)]
     for name in packaged:
-        _compile(project, name, dict(os.environ))
+        _compile(project, name, credential.public(os.environ))
     with tempfile.TemporaryDirectory() as folder:
         feed = LocalFeed(Path(folder) / "feed")
         feed.packages.mkdir(parents=True)
@@ -85,7 +88,8 @@ def lock(project: Project, *, same_version: bool = False) -> None:
                     _check_unchanged(wheel, project)
                 shutil.move(wheel, feed.packages)
         with feed.serving(process.free_port()) as index:
-            environ = credential.environment(credential.from_index(index), os.environ)
+            found = credential.from_index(index, os.environ)
+            environ = credential.environment(found, credential.public(os.environ), locked=False)
             for name in [name for name in project.locks if name not in packaged]:
                 _compile(project, name, environ)
 
