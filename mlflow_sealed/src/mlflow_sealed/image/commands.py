@@ -17,7 +17,7 @@ from mlflow.models import Model
 from mlflow_sealed import process, project, tracking
 from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
-from mlflow_sealed.image import check, docker, docker_config, reach, release, sbom
+from mlflow_sealed.image import check, docker, docker_config, plugin, reach, release, sbom
 from mlflow_sealed.image.origin import active_run
 from mlflow_sealed.project import Project
 
@@ -52,7 +52,7 @@ def build(ours: Project) -> None:
         If the image does not answer as recorded; its tag is removed then.
     mlflow_sealed.process.ProcessError, mlflow_sealed.feed.credential.CredentialError
         If the build fails, or the model's run is gone, without which no image can be tested.
-    mlflow_sealed.feed.publish.PublishError
+    mlflow_sealed.feed.answers.FeedError
         If the feed refuses the login or cannot be reached, and the engine is on this machine.
     """
     model = Model.load(ours.champion)
@@ -62,7 +62,8 @@ def build(ours: Project) -> None:
     with credential_or_local(ours.root) as found:
         environ = credential.environment(found, os.environ)
         if docker.find_builder(environ).is_here((), environ):
-            reach.check(found, ours.lock("server"), environ)
+            plugin.bundle(found)
+            reach.check(found)
         environ["DOCKER_CONFIG"] = str(folder)
         process.run(build_command(ours), env=environ, hint="see its output above")
     image = image_name(ours)

@@ -102,7 +102,7 @@ def find_builder(environ: Mapping[str, str]) -> Builder:
             continue
         if _output([client, "buildx", "version"], environ):
             return Builder(client, buildx=True)
-        version = _output([client, "version", "--format", "{{.Client.Version}}"], environ)
+        version = _output([client, "version", "--format", "{{.Client.Version}}"], _plain(environ))
         if version.split(".")[0] in map(str, _BUILT_IN):
             return Builder(client, buildx=False)
     raise process.ProcessError(_NO_CLIENT)
@@ -151,7 +151,12 @@ def _output(command: Sequence[str], environ: Mapping[str, str]) -> str:
 
 def _is_dockers(client: str, environ: Mapping[str, str]) -> bool:
     # The capital counts: podman that is called docker says 'docker version 5.4.2'.
-    return _output([client, "--version"], environ).startswith("Docker version")
+    return _output([client, "--version"], _plain(environ)).startswith("Docker version")
+
+
+def _plain(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a client without a configuration: a faulty one ends any command."""
+    return {**environ, "DOCKER_CONFIG": os.devnull}
 
 
 def _name(client: str, environ: Mapping[str, str]) -> str:

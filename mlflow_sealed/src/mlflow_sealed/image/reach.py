@@ -1,68 +1,41 @@
 """Ask the feed before a build: pip, which is asked in it, can only say that it found nothing."""
 
-import os
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
 from typing import Final
 
-from mlflow_sealed.feed import credential, publish
-from mlflow_sealed.feed.credential import Credential, Index
-from mlflow_sealed.feed.publish import PublishError
+from mlflow_sealed.feed import reading
+from mlflow_sealed.feed.answers import FeedError
+from mlflow_sealed.feed.credential import Credential, Index, parse_index
+from mlflow_sealed.feed.reading import MissingError
 
-__all__ = ["PublishError", "check"]
+__all__ = ["FeedError", "check"]
 
-_TOOLKIT: Final = re.compile(r"^mlflow-sealed==([^ ;\\]+)", re.MULTILINE)
+TOOLKIT: Final = "mlflow-sealed"
+"""The package that every image installs, and no index but a feed has."""
 
 
-def check(found: Credential, lock: Path, environ: Mapping[str, str]) -> None:
-    """Ask each index that has a login for this distribution, which every image installs.
-
-    Parameters
-    ----------
-    found
-        The credential that the build gets.
-    lock
-        The server's lock, which has the version of this distribution.
-    environ
-        Its PIP_CERT names the CA bundle.
+def check(found: Credential) -> None:
+    """Ask each index that has a login for the page of this distribution, and for a file of it.
 
     Raises
     ------
-    mlflow_sealed.feed.publish.PublishError
-        If an index refuses the login, cannot be reached or is no package index; or if there is no
-        other index, and none of them has the wheel.
+    mlflow_sealed.feed.answers.FeedError
+        If an index refuses the login, cannot be reached, is no package index or does not give the
+        file; or if no index has this distribution, as far as each was asked.
     """
-    indexes = _with_login(found)
-    wheel = _wheel(lock.read_text(encoding="utf-8"))
-    with _trusting(environ.get("PIP_CERT")):
-        shown = [publish.published_sha256(wheel, index) for index in indexes]
-    if not any(shown) and len(indexes) == len(found.urls):
-        names = " and ".join(index.url for index in indexes)
-        raise PublishError(
-            f"{names} does not show {wheel}, which every image installs: publish it with "
-            "mlflow-sealed feed publish, or check that the address is right and the login may read"
-        )
+    missing = [error for index in _with_login(found) if (error := _missing(index))]
+    if missing and len(missing) == len(found.urls):
+        raise missing[0]
 
 
 def _with_login(found: Credential) -> list[Index]:
-    return [index for url in found.urls if (index := credential.parse_index(url))]
+    indexes = [index for url in found.urls if (index := parse_index(url))]
+    return [replace(index, connection=found.connection) for index in indexes]
 
 
-def _wheel(lock: str) -> str:
-    version = _TOOLKIT.findall(lock)
-    return f"mlflow_sealed-{version[0] if version else '0'}-py3-none-any.whl"
-
-
-@contextmanager
-def _trusting(bundle: str | None) -> Iterator[None]:
-    """Let requests, which does not read PIP_CERT, trust the same CA bundle as pip in the build."""
-    before = os.environ.get("REQUESTS_CA_BUNDLE")
-    if bundle and before is None:
-        os.environ["REQUESTS_CA_BUNDLE"] = bundle
+def _missing(index: Index) -> MissingError | None:
     try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop("REQUESTS_CA_BUNDLE", None)
+        reading.check_access(index, TOOLKIT)
+    except MissingError as error:
+        return error
+    return None
