@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -18,7 +18,10 @@ from tests.conftest import PROJECT
 from tests.environ import ROOT
 
 LOCK = PROJECT.lock("server")
-LOGIN = {"auths": {"registry.example": {"auth": "bWU6czNjcmV0"}}, "credHelpers": {"a": "b"}}
+LOGIN: Final[dict[str, Any]] = {
+    "auths": {"registry.example": {"auth": "bWU6czNjcmV0"}},
+    "credHelpers": {"a": "b"},
+}
 
 
 @pytest.fixture

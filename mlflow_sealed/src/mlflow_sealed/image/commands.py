@@ -57,7 +57,7 @@ def build(ours: Project) -> None:
     """
     model = Model.load(ours.champion)
     active_run(model.run_id, of=ours.champion)  # before a build of minutes
-    _need_room(model.model_size_bytes or 0)
+    need_room(model.model_size_bytes or 0)
     folder = config(ours)
     with credential_or_local(ours.root) as found:
         environ = credential.environment(found, os.environ)
@@ -75,8 +75,14 @@ def build(ours: Project) -> None:
         raise
 
 
-def _need_room(model_bytes: int) -> None:
-    """Stop if the temporary folder has no room for MLflow's copy of a model, and for ours."""
+def need_room(model_bytes: int) -> None:
+    """Stop if the temporary folder has no room for MLflow's copy of a model, and for ours.
+
+    Raises
+    ------
+    mlflow_sealed.process.ProcessError
+        If it has less than that.
+    """
     needed = 2 * model_bytes + _SLACK
     free = shutil.disk_usage(tempfile.gettempdir()).free
     if free < needed:

@@ -23,6 +23,8 @@ _ORIGIN: Final = ".made-from"
 _SEEN: Final = ".seen"
 """The file that has the digest of each setting of the user's own folder when ours was made."""
 
+_PART: Final = ".part"
+
 Settings = dict[tuple[str, ...], Any]
 
 
@@ -159,8 +161,10 @@ def _link_all(source: Path, folder: Path, *, before: Path) -> None:
     """
     names = {path.name for path in source.iterdir()} if source.is_dir() else set()
     for link in folder.iterdir():
-        with suppress(FileNotFoundError):  # another process has been here
-            if link.is_symlink() and link.readlink().parent == before and link.name not in names:
+        if link.name in names or link.suffix == _PART:  # that is another process's
+            continue
+        with suppress(FileNotFoundError):
+            if link.is_symlink() and link.readlink().parent == before:
                 link.unlink()
     for name in names - {"config.json"}:
         link = folder / name
@@ -185,4 +189,4 @@ def _install(path: Path, user: Path, lock: Path) -> None:
 
 def _part(path: Path) -> Path:
     """Return where a file is written before it takes its place, by this process alone."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    return path.with_name(f".{path.name}.{os.getpid()}{_PART}")
