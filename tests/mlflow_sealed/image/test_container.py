@@ -324,6 +324,16 @@ def test_a_mypreprocessing_of_other_bytes_is_refused(built: Built, tmp_path: Pat
     assert "['features.py']" in line
 
 
+def test_memory_that_is_not_enough_to_load_the_model_is_one_line(built: Built) -> None:
+    del built
+    # No swap: with some, the process would not be killed but slow.
+    line = _refused("--memory", "100m", "--memory-swap", "100m")
+    assert line == (
+        "error: the process that loads the model was killed by the kernel for lack of memory "
+        "(it has 100 MiB): give the container more"
+    )
+
+
 @pytest.mark.parametrize("workers", ["0", "-1", "two", "1.5", "99999"])
 def test_a_number_of_workers_that_is_none_is_refused(built: Built, workers: str) -> None:
     del built
