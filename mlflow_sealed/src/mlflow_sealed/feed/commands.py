@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from mlflow_sealed import process, project
+from mlflow_sealed import process, project, tracking_store
 from mlflow_sealed.feed import credential, environments, lock, publish, upload_address
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
 from mlflow_sealed.feed.local import HOME, PORT, LocalFeed
@@ -55,6 +55,7 @@ def _publish_to(target: upload_address.Target, package: Path | None) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     ours = project.find()
+    tracking_store.prepare_for(options.argv, os.environ)
     with credential_or_local(ours.root) as found:
         environ = credential.environment(found, os.environ)
         with environments.no_half_made(environ):
@@ -65,6 +66,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _drop(options: argparse.Namespace) -> int:
+    tracking_store.prepare_for(options.argv, os.environ)
     return process.status(options.argv, env=credential.removed(os.environ))
 
 

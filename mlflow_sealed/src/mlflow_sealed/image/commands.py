@@ -48,6 +48,7 @@ def build(ours: Project) -> None:
     mlflow_sealed.process.ProcessError, mlflow_sealed.feed.credential.CredentialError
         If the build fails, or the model's run is gone, without which no image can be tested.
     """
+    tracking.check_artifacts(ours.champion)
     run_id = mlflow.models.get_model_info(ours.champion).run_id
     active_run(run_id, of=ours.champion)  # before a build of minutes
     with credential_or_local(ours.root) as found:
@@ -92,6 +93,7 @@ def test(image: str) -> None:
 
 
 def _json(uri: str, name: str = "") -> dict[str, Any]:
+    tracking.check_artifacts(uri)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder), name)
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
