@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from mlflow_sealed.feed import credential, environments, lock, publish, upload_a
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
 from mlflow_sealed.feed.local import HOME, PORT, LocalFeed
 from mlflow_sealed.feed.packages import publish_package, publish_packages
+from mlflow_sealed.parser import Parser
 
 _PORTS: Final = 65535
 
@@ -76,13 +78,13 @@ def _lock(options: argparse.Namespace) -> int:
 
 
 def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _PORTS:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= _PORTS:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a port from 1 to {_PORTS}")
     return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mlflow-sealed feed", description=__doc__)
+    parser = Parser(prog="mlflow-sealed feed", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="serve the local feed on 127.0.0.1")

@@ -17,6 +17,7 @@ from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
 from mlflow_sealed.image import check, docker, docker_config, release, sbom
 from mlflow_sealed.image.origin import active_run
+from mlflow_sealed.parser import Parser
 from mlflow_sealed.project import Project
 
 
@@ -125,7 +126,7 @@ def _tell_pipeline(name: str, value: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mlflow-sealed image", description=__doc__)
+    parser = Parser(prog="mlflow-sealed image", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     building = commands.add_parser("build", help="build the champion's image, and test it")
