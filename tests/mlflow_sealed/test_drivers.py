@@ -135,6 +135,7 @@ def test_every_command_says_which_driver_its_tracking_server_lacks(
     client: mlflow.MlflowClient,
 ) -> None:
     del client
+    monkeypatch.setattr(serve, "find", project.find)
     address = "postgresql://me:s3cret@host/runs"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     mlflow.set_tracking_uri(address)
