@@ -89,7 +89,7 @@ serve: .venv/ready ## serve the champion on 127.0.0.1:5000, as the container doe
 ui: .venv/ready ## serve the MLflow UI on 127.0.0.1:5001
 	@case "$$MLFLOW_TRACKING_URI" in http*) echo "error: MLFLOW_TRACKING_URI names a server: open its address in a browser" >&2; exit 1;; esac
 # One user and no background jobs: 2 processes instead of 15, and a third of the start time.
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --workers 1 --host 127.0.0.1 --port 5001
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow-sealed feed drop -- mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --workers 1 --host 127.0.0.1 --port 5001
 
 report: .venv/ready ## write the champion's run to one file, report.html; ARGS=RUN_ID for another run
 	mlflow-sealed model report $(ARGS)

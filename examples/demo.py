@@ -17,7 +17,7 @@ from rich.console import Console
 
 from examples import figures
 from examples.steps import Steps
-from mlflow_sealed import process
+from mlflow_sealed import process, tracking_store
 from mlflow_sealed.feed import credential, environments, upload_address
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
 from mlflow_sealed.feed.packages import publish_packages
@@ -75,7 +75,8 @@ def _main_job(
 ) -> str:
     """Publish, train and serve, and return the answer to the example request."""
     environ = environments.placed(credential.environment(found, os.environ), ROOT)
-    environ.setdefault("MLFLOW_TRACKING_URI", ours.tracking.default)
+    environ.setdefault(tracking_store.URI, ours.tracking.default)
+    tracking_store.prepare(environ, experiment=ours.names.experiment)
     hint = f"see its output above, all of it in {_shown(log)}" if log else "see its output above"
     with steps.step("publish the private packages to the feed"):
         target = upload_address.find(os.environ, found)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, ParamSpec
 
-from mlflow_sealed import surroundings
+from mlflow_sealed import obstacles, surroundings
 
 P = ParamSpec("P")
 
@@ -107,7 +107,8 @@ def command(*failures: type[Exception]) -> Callable[[Callable[P, int]], Callable
     """Make a function that does a command's work the command: it returns the exit status.
 
     What the work cannot do is one line on standard error and status 1, Ctrl-C is 130, and SIGTERM
-    ends it as `end_on_sigterm` says.
+    ends it as `end_on_sigterm` says. So is what the machine does not let it do: a full or
+    read-only folder, or a driver that is not installed.
 
     Parameters
     ----------
@@ -120,9 +121,13 @@ def command(*failures: type[Exception]) -> Callable[[Callable[P, int]], Callable
         def main(*args: P.args, **kwargs: P.kwargs) -> int:
             end_on_sigterm()
             try:
+                obstacles.check_temporary_folder()
                 return work(*args, **kwargs)
-            except failures as error:
-                print(f"error: {error}", file=sys.stderr)
+            except Exception as error:
+                said = obstacles.explain(error)
+                if said is None and not isinstance(error, failures):
+                    raise
+                print(f"error: {said or obstacles.first_line(error)}", file=sys.stderr)
                 return 1
             except KeyboardInterrupt:
                 return 130

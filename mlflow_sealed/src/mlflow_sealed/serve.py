@@ -13,10 +13,11 @@ import yaml
 from mlflow.exceptions import MlflowException
 
 from mlflow_sealed import process, surroundings
-from mlflow_sealed.command import Parser, be_quiet
+from mlflow_sealed.command import be_quiet
 from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
 from mlflow_sealed.flavor.download import download
+from mlflow_sealed.parser import Parser
 from mlflow_sealed.project import Project, find
 from mlflow_sealed.tracking import use_default
 

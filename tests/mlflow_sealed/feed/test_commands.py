@@ -193,12 +193,49 @@ def test_a_command_that_needs_no_credential_has_none(run_here: Command, feed: Fe
     assert {"PIP_CONFIG_FILE", "PYPIRC_PATH"}.isdisjoint(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("port", ["99999", "0", "-1", "http", "8083.5", ""])
+@pytest.mark.parametrize(
+    "port",
+    [
+        *("99999", "65536", "0", "00000", "-1", "+80", "http", "8083.5", "8e3", "0x50", "8_0", ""),
+        *(" 80", "80\n", "\u0668\u0660", "\uff18\uff10", "\u00b2", "$PORT", "127.0.0.1:80"),
+    ],
+)
 def test_a_port_that_is_none_is_one_line(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         command.main(["serve", f"--port={port}"])
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert said.endswith(f"argument --port: {port!r}, expected a port from 1 to 65535")
+    said = f"error: argument --port: {port!r}, expected a port from 1 to 65535\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--port", "99999"], ["--port", "-1"], ["--port"], ["--po", "0"], ["--port", "9" * 5000]),
+        *(["--port", "8083", "99999\n" * 1000], ["x" * 100_000]),
+    ],
+    ids=lambda arguments: " ".join(arguments)[:20],
+)
+def test_whatever_is_wrong_with_a_command_line_is_one_short_line(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python itself refuses to read a number of more than 4,300 digits."""
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["serve", *arguments])
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert len(said) < 320
+
+
+@pytest.mark.services
+@pytest.mark.usefixtures("no_local_feed")
+def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str], feed: Feed) -> None:
+    port = feed.index.url.split(":")[2].partition("/")[0]
+    assert command.main(["serve", "--port", port]) == 1
+    assert capsys.readouterr().err == (
+        f"error: port {port} of 127.0.0.1 is in use: end what listens there, or choose another "
+        "port\n"
+    )
 
 
 @pytest.mark.usefixtures("no_local_feed")

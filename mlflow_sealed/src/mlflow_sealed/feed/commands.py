@@ -2,13 +2,14 @@
 
 import argparse
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from mlflow_sealed import process, project
+from mlflow_sealed import process, project, tracking_store
 from mlflow_sealed.feed import (
     credential,
     doctor,
@@ -22,6 +23,7 @@ from mlflow_sealed.feed.access import FAILURES, credential_or_local
 from mlflow_sealed.feed.answers import FeedError
 from mlflow_sealed.feed.local import HOME, PORT, LocalFeed
 from mlflow_sealed.feed.packages import publish_package, publish_packages
+from mlflow_sealed.parser import Parser
 
 _PORTS: Final = 65535
 
@@ -73,6 +75,7 @@ def _publish_to(target: upload_address.Target, package: Path | None) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     ours = project.find()
+    tracking_store.prepare_for(options.argv, os.environ)
     with credential_or_local(ours.root) as found:
         environ = credential.environment(found, os.environ, locked=_installs_locks(options.argv))
         environ = environments.placed(environ, ours.root)
@@ -102,6 +105,7 @@ def _doctor(_: argparse.Namespace) -> int:
 
 
 def _drop(options: argparse.Namespace) -> int:
+    tracking_store.prepare_for(options.argv, os.environ)
     return process.status(options.argv, env=credential.removed(os.environ))
 
 
@@ -111,13 +115,13 @@ def _lock(options: argparse.Namespace) -> int:
 
 
 def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _PORTS:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= _PORTS:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a port from 1 to {_PORTS}")
     return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mlflow-sealed feed", description=__doc__)
+    parser = Parser(prog="mlflow-sealed feed", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="serve the local feed on 127.0.0.1")

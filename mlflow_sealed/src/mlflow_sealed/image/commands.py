@@ -19,6 +19,7 @@ from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
 from mlflow_sealed.image import check, docker, docker_config, plugin, reach, release, sbom
 from mlflow_sealed.image.origin import active_run
+from mlflow_sealed.parser import Parser
 from mlflow_sealed.project import Project
 
 _SLACK: Final = 16 << 20
@@ -55,6 +56,7 @@ def build(ours: Project) -> None:
     mlflow_sealed.feed.answers.FeedError
         If the feed refuses the login or cannot be reached, and the engine is on this machine.
     """
+    tracking.check_artifacts(ours.champion)
     model = Model.load(ours.champion)
     active_run(model.run_id, of=ours.champion)  # before a build of minutes
     need_room(model.model_size_bytes or 0)
@@ -130,6 +132,7 @@ def test(image: str) -> None:
 
 
 def _json(uri: str, name: str = "") -> dict[str, Any]:
+    tracking.check_artifacts(uri)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder), name)
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -161,7 +164,7 @@ def _tell_pipeline(name: str, value: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mlflow-sealed image", description=__doc__)
+    parser = Parser(prog="mlflow-sealed image", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     building = commands.add_parser("build", help="build the champion's image, and test it")
