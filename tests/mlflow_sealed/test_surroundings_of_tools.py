@@ -158,6 +158,9 @@ def index(tmp_path: Path) -> Iterator[RecordingIndex]:
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
         def do_GET(self) -> None:
             asked.append(self.path)
             body = {"/simple/thing/": page, f"/{wheel.name}": content}.get(self.path)
@@ -165,7 +168,8 @@ def index(tmp_path: Path) -> Iterator[RecordingIndex]:
             self.send_header("Content-Type", "text/html")
             self.send_header("Content-Length", str(len(body or b"")))
             self.end_headers()
-            self.wfile.write(body or b"")
+            if self.command == "GET":
+                self.wfile.write(body or b"")
 
         def log_message(self, *_: object) -> None:
             pass

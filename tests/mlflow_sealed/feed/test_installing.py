@@ -54,7 +54,8 @@ def uv(found: Credential, folder: Path, *, locked: bool = True) -> subprocess.Co
     command = ("uv", "pip", "install", "--no-deps", "--python", sys.executable)
     options = ("--target", str(folder / "made"), "-r", str(folder / "lock.txt"))
     given = credential.environment(found, environ(folder), locked=locked)
-    return process.captured((*command, *options), env=given)
+    made = str(folder / "made")
+    return process.captured((*command, *options, "--target", made), env=given)
 
 
 def pip(found: Credential, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -62,7 +63,8 @@ def pip(found: Credential, folder: Path) -> subprocess.CompletedProcess[str]:
     (folder / "lock.txt").write_text(LOCK, encoding="utf-8")
     credential.write_install_conf(found, folder / "pip.conf")
     command = (sys.executable, "-m", "pip", "install", "--no-deps", "--require-hashes")
-    options = ("--target", str(folder / "made"), "-r", str(folder / "lock.txt"))
+    # It would ask the index for a newer pip now and then.
+    options = ("--disable-pip-version-check", "-r", str(folder / "lock.txt"))
     given = environ(folder, PIP_CONFIG_FILE=str(folder / "pip.conf"))
     return process.captured((*command, *options), env=given)
 
