@@ -8,9 +8,25 @@ export MLFLOW_TRACKING_URI ?= sqlite:///mlflow.db
 export MLFLOW_DISABLE_TELEMETRY ?= true
 # Keep bytecode: otherwise every command compiles MLflow again, which takes longer than its work.
 unexport PYTHONDONTWRITEBYTECODE
-# These would install elsewhere, or other bytes; mlflow_sealed.surroundings says how each one does.
-unexport UV_NO_VERIFY_HASHES UV_SYSTEM_PYTHON UV_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_REQUIRE_HASHES
-unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_PYTHON PIP_BREAK_SYSTEM_PACKAGES
+# Any other variable of pip, uv, twine and hatch would install elsewhere, other bytes or from another
+# index: mlflow_sealed.surroundings says what these do. UV_EXCLUDE_NEWER is for make lock alone.
+KEPT := PIP_CACHE_DIR PIP_CERT PIP_CLIENT_CERT PIP_CONFIG_FILE PIP_DEFAULT_TIMEOUT \
+  PIP_DISABLE_PIP_VERSION_CHECK PIP_EXTRA_INDEX_URL PIP_INDEX_URL PIP_KEYRING_PROVIDER \
+  PIP_NO_CACHE_DIR PIP_NO_COLOR PIP_NO_INPUT PIP_PROGRESS_BAR PIP_PROXY PIP_RETRIES \
+  PIP_ROOT_USER_ACTION PIP_TIMEOUT PIP_TRUSTED_HOST TWINE_CERT TWINE_NON_INTERACTIVE \
+  TWINE_PASSWORD TWINE_REPOSITORY_URL TWINE_USERNAME UV_CACHE_DIR UV_COMPILE_BYTECODE \
+  UV_COMPILE_BYTECODE_TIMEOUT UV_CONCURRENT_BUILDS UV_CONCURRENT_CACHE_READS \
+  UV_CONCURRENT_DOWNLOADS UV_CONCURRENT_INSTALLS UV_CREDENTIALS_DIR UV_DEFAULT_INDEX \
+  UV_EXCLUDE_NEWER UV_HTTP_CONNECT_TIMEOUT UV_HTTP_RETRIES UV_HTTP_TIMEOUT UV_INDEX UV_INSECURE_HOST \
+  UV_KEYRING_PROVIDER UV_LINK_MODE UV_LOCK_TIMEOUT UV_NATIVE_TLS UV_NO_CACHE UV_NO_PROGRESS \
+  UV_PYTHON_INSTALL_DIR UV_REQUEST_TIMEOUT UV_SYSTEM_CERTS UV_INDEX_%_USERNAME \
+  UV_INDEX_%_PASSWORD
+unexport $(filter-out $(KEPT),$(filter HATCH_% PIP_% TWINE_% UV_%,$(.VARIABLES)))
+
+# Every script of a .venv has its path: that of a repository which was moved is made anew.
+ifeq ($(shell grep -lF '$(CURDIR)/.venv/bin/python' .venv/bin/mlflow-sealed 2>/dev/null),)
+.PHONY: .venv/ready
+endif
 
 .PHONY: help demo test check lint setup lock feed publish train tune score promote rollback serve ui report due image tag record bench soak matrix clean
 
@@ -49,8 +65,8 @@ lock: .venv/ready ## resolve all requirements and write the locks; ARGS=--same-v
 feed: .venv/ready ## serve the local feed until Ctrl-C
 	mlflow-sealed feed serve
 
-publish: .venv/ready ## build the private packages and publish them to the feed
-	mlflow-sealed feed publish
+publish: .venv/ready ## build the private packages and publish them to the feed; ARGS=--upload-url=URL
+	mlflow-sealed feed publish $(ARGS)
 
 train: .venv/ready ## train, measure and register a model (mlflow run); ARGS='-P trees=300'
 	mlflow-sealed feed run -- mlflow run . --env-manager uv --experiment-name diabetes $(ARGS)
@@ -73,7 +89,7 @@ serve: .venv/ready ## serve the champion on 127.0.0.1:5000, as the container doe
 ui: .venv/ready ## serve the MLflow UI on 127.0.0.1:5001
 	@case "$$MLFLOW_TRACKING_URI" in http*) echo "error: MLFLOW_TRACKING_URI names a server: open its address in a browser" >&2; exit 1;; esac
 # One user and no background jobs: 2 processes instead of 15, and a third of the start time.
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --workers 1 --host 127.0.0.1 --port 5001
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow-sealed feed drop -- mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --workers 1 --host 127.0.0.1 --port 5001
 
 report: .venv/ready ## write the champion's run to one file, report.html; ARGS=RUN_ID for another run
 	mlflow-sealed model report $(ARGS)

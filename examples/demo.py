@@ -17,7 +17,7 @@ from rich.console import Console
 
 from examples import figures
 from examples.steps import Steps
-from mlflow_sealed import process
+from mlflow_sealed import process, tracking_store
 from mlflow_sealed.feed import credential, environments, upload_address
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
 from mlflow_sealed.feed.packages import publish_packages
@@ -53,7 +53,8 @@ def main(options: Sequence[str]) -> int:
         print(f"The whole path on real data. What the tools print goes to {_shown(log)}.")
     steps = Steps(4, log, console)
     ours = read(ROOT)
-    with credential_or_local(ROOT, make=True) as found, environments.no_half_made(os.environ):
+    placed = environments.placed(os.environ, ROOT)
+    with credential_or_local(ROOT, make=True) as found, environments.no_half_made(placed):
         answer = _main_job(ours, found, steps, log, options)
     if shown := figures.table(steps.output()):
         console.print(shown, soft_wrap=False)
@@ -73,8 +74,9 @@ def _main_job(
     options: Sequence[str],
 ) -> str:
     """Publish, train and serve, and return the answer to the example request."""
-    environ = credential.environment(found, os.environ)
-    environ.setdefault("MLFLOW_TRACKING_URI", ours.tracking.default)
+    environ = environments.placed(credential.environment(found, os.environ), ROOT)
+    environ.setdefault(tracking_store.URI, ours.tracking.default)
+    tracking_store.prepare(environ, experiment=ours.names.experiment)
     hint = f"see its output above, all of it in {_shown(log)}" if log else "see its output above"
     with steps.step("publish the private packages to the feed"):
         target = upload_address.find(os.environ, found)

@@ -201,7 +201,7 @@ def feed(tmp_path_factory: pytest.TempPathFactory, wheel: Path, toolkit: Path) -
     local = LocalFeed(tmp_path_factory.mktemp("feed") / "home")
     with local.serving(process.free_port()) as index:
         for each in (wheel, toolkit):
-            assert publish.publish(each, upload_address.from_index(index))
+            assert publish.publish(each, upload_address.from_index(index)).uploaded
         yield Feed(local, index)
 
 

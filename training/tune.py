@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
 from pydantic import Field
 
-from mlflow_sealed import process
+from mlflow_sealed import process, tracking_store
 from mlflow_sealed.command import be_quiet, parse
 from mlflow_sealed.training import liveness, log
 from mlflow_sealed.training.measure.cross_validation import out_of_fold
@@ -119,11 +119,16 @@ def rounded(parameters: dict[str, Any]) -> dict[str, float]:
 
 
 def _study(settings: Settings, name: str) -> optuna.Study:
+    """Open the study, which other tunings may do too, one at a time: each makes what is missing."""
+    address = f"sqlite:///{settings.storage.resolve()}"
+    with tracking_store.locked(address):
+        return _opened(settings, name, address)
+
+
+def _opened(settings: Settings, name: str, address: str) -> optuna.Study:
     """Open the study. A trial whose process died is found by its silence, and counts as failed."""
     with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{settings.storage.resolve()}", heartbeat_interval=_HEARTBEAT_S
-        )
+        storage = optuna.storages.RDBStorage(address, heartbeat_interval=_HEARTBEAT_S)
     study = optuna.create_study(
         storage=storage, study_name=name, direction="minimize", load_if_exists=True
     )

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from packaging.utils import canonicalize_name
 
 from mlflow_sealed.feed.credential import TEMPLATE
 from tests.conftest import Feed, Trained
 from tests.environ import ROOT, clean_environ, untraced
+from tests.mlflow_sealed.documented_variables import redirecting
 from tests.package import VERSION
 
 QUICK = ("-P", "folds=2", "-P", "repeats=1")
@@ -53,6 +55,22 @@ def demo(checkout: Path, environ: dict[str, str], *options: str) -> tuple[int, s
     return done.returncode, done.stdout + done.stderr
 
 
+def installed(envs: Path) -> list[set[str]]:
+    """What each of MLflow's environments has, as NAME==VERSION."""
+    found = []
+    for folder in envs.glob("*/lib/*/site-packages"):
+        metadata = (path.name.removesuffix(".dist-info") for path in folder.glob("*.dist-info"))
+        pairs = (each.rpartition("-") for each in metadata)
+        found.append({f"{canonicalize_name(name)}=={version}" for name, _, version in pairs})
+    return found
+
+
+def locked(lock: str) -> set[str]:
+    """What a lock has, without what is for other machines."""
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    return set(re.findall(r"^([a-z0-9.-]+==\S+) \\$", text, re.MULTILINE))
+
+
 def left_behind(mark: str) -> list[str]:
     """The running processes that have a mark in their environment."""
     found = []
@@ -79,7 +97,7 @@ def test_a_process_that_is_left_behind_would_be_seen() -> None:
 
 
 def test_the_demo_uses_the_feed_of_a_credential_and_without_one_a_feed_of_its_own(
-    checkout: Path, trained: Trained, feed: Feed
+    checkout: Path, trained: Trained, feed: Feed, tmp_path: Path
 ) -> None:
     """And it can be repeated: the second time finds what the first has left."""
     without = {**clean_environ(), "MLFLOW_ENV_ROOT": trained.environ["MLFLOW_ENV_ROOT"]}
@@ -94,8 +112,13 @@ def test_the_demo_uses_the_feed_of_a_credential_and_without_one_a_feed_of_its_ow
     assert not (checkout / ".feed").exists()
     assert_predicted(output, checkout)
 
-    status, output = demo(checkout, without, *QUICK)
+    # With an environment of its own, and all that could redirect it.
+    hostile = {**without, "MLFLOW_ENV_ROOT": str(tmp_path / "envs"), **redirecting(tmp_path)}
+    status, output = demo(checkout, hostile, *QUICK)
     assert status == 0, output
+    training, serving = sorted(installed(tmp_path / "envs"), key=len, reverse=True)
+    assert locked("training/requirements.txt") <= training
+    assert locked("mlflow_model/requirements.txt") <= serving < training
     log = (checkout / ".cache" / "demo.log").read_text(encoding="utf-8")
     assert f"published mypreprocessing-{VERSION}" in log
     assert (checkout / ".feed" / "password").read_text(encoding="utf-8") not in output + log

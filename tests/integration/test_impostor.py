@@ -1,18 +1,26 @@
 """Somebody publishes the package's name on an index that is searched first."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+import requests
 
-from mlflow_sealed import process
-from mlflow_sealed.feed import publish
-from tests.conftest import CHAMPION, Trained
-from tests.environ import ROOT
+from mlflow_sealed import process, serve
+from mlflow_sealed.batch import engine
+from mlflow_sealed.batch import environment as executors
+from mlflow_sealed.feed import lock, publish
+from mlflow_sealed.project import Lock, Packages, Project
+from tests.conftest import CHAMPION, PROJECT, Feed, Trained
+from tests.environ import ROOT, clean_environ
+from tests.mlflow_sealed.documented_variables import redirecting
 from tests.package import VERSION
 
 IMPOSTOR = """
@@ -177,6 +185,14 @@ def test_without_the_hash_an_impostor_gets_into_the_serving_environment(
 OFF = {"UV_NO_VERIFY_HASHES": "1"}
 
 
+@pytest.fixture
+def hostile(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """Each variable and each configuration file that could switch a check off, all at once."""
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    return {**environ, **redirecting(folder)}
+
+
 def run_by_us(command: list[str], folder: Path, environ: dict[str, str]) -> tuple[int, str]:
     """Run a command the way make train and make demo do."""
     return run(
@@ -185,13 +201,12 @@ def run_by_us(command: list[str], folder: Path, environ: dict[str, str]) -> tupl
 
 
 def test_no_variable_switches_the_hashes_of_the_training_environment_off(
-    project: Path, environ: dict[str, str]
+    project: Path, hostile: dict[str, str]
 ) -> None:
     command = ["mlflow", "run", str(project), "--env-manager", "uv"]
-    status, output = run_by_us(command, project, {**environ, **OFF, "PYTHONPATH": str(ROOT)})
-    assert status != 0
-    assert f"Hash mismatch for `mypreprocessing=={VERSION}`" in output
-    assert installed(environ) == []
+    status, output = run_by_us(command, project, hostile)
+    assert status == 0, output  # the impostor's index comes first, and the hash decides
+    assert installed(hostile) == ["ours"]
 
 
 def test_without_us_the_variable_lets_an_impostor_into_the_training_environment(
@@ -220,7 +235,7 @@ def test_no_variable_sends_the_training_environment_into_another_python(
 ) -> None:
     del environ["UV_INDEX"]  # the impostor's is not wanted here
     environ["PIP_EXTRA_INDEX_URL"] = environ["PIP_EXTRA_INDEX_URL"].split()[1]
-    set_by_user = {"UV_PYTHON": str(other_python), "PYTHONPATH": str(ROOT)}
+    set_by_user = {"UV_PYTHON": str(other_python)}
     command = ["mlflow", "run", str(project), "--env-manager", "uv"]
     status, output = run_by_us(command, project, {**environ, **set_by_user})
     assert status == 0, output
@@ -236,3 +251,91 @@ def test_without_us_the_variable_does(
     make_training_environment(project, {**environ, "UV_PYTHON": str(other_python)})
     assert installed(environ) == []
     assert len(packages(other_python)) > 50
+
+
+@pytest.fixture
+def attacked(feed: Feed, impostor: str, tmp_path: Path) -> dict[str, str]:
+    """The surroundings of a user of the feed, as hostile, with the impostor's index first."""
+    folder = tmp_path / "attacked"
+    folder.mkdir()
+    indexes = f"{impostor} {feed.index.authenticated_url}"
+    sources = {"PIP_EXTRA_INDEX_URL": indexes, "UV_INDEX": indexes}
+    return {**clean_environ(), **redirecting(folder), **sources}
+
+
+def only(requirements: Path, sha256: str) -> Path:
+    """Write a lock that has the package and nothing else."""
+    requirements.parent.mkdir(parents=True, exist_ok=True)
+    pin = f"mypreprocessing=={VERSION} --hash=sha256:{sha256}\n"
+    requirements.write_text(pin, encoding="utf-8")
+    return requirements
+
+
+@pytest.fixture
+def ours(wheel: Path) -> str:
+    return publish.sha256(wheel)
+
+
+@pytest.fixture
+def theirs(impostor: str) -> str:
+    page = requests.get(f"{impostor}mypreprocessing/", timeout=30).text
+    found = re.search(rf"mypreprocessing-{re.escape(VERSION)}-[\w.-]+#sha256=(\w+)", page)
+    assert found, page
+    return found[1]
+
+
+def make_ours(folder: Path, sha256: str) -> None:
+    """Make the environment of `mlflow-sealed serve` from a lock with a hash."""
+    model = only(folder / "model" / "requirements.txt", sha256).parent
+    version = f"python: '{sys.version_info.major}.{sys.version_info.minor}'\n"
+    (model / "python_env.yaml").write_text(version, encoding="utf-8")
+    shutil.copy(ROOT / "project.toml", folder)
+    project = PROJECT.model_copy(update={"root": folder})
+    only(project.lock("server"), sha256)
+    serve.environment(model, project)
+
+
+def make_executors(folder: Path, sha256: str) -> None:
+    """Make the environment of Spark's executors from a lock with a hash."""
+    lock = only(folder / "executors.txt", sha256)
+    executors.install(folder / "executors", [lock], os.environ)
+
+
+@pytest.mark.parametrize("make", [make_ours, make_executors])
+def test_neither_serving_nor_scoring_ever_gets_an_impostor(
+    make: Callable[[Path, str], None],
+    ours: str,
+    theirs: str,
+    attacked: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    made = {"MLFLOW_ENV_ROOT": str(tmp_path / "made")}
+    with patch.dict(os.environ, attacked, clear=True):
+        with suppress(process.ProcessError, engine.EngineError):  # or the hash finds ours
+            make(tmp_path / "made" / "ours", ours)
+        assert set(installed(made)) <= {"ours"}
+        make(tmp_path / "made" / "theirs", theirs)  # the control
+        assert VERSION in installed(made)
+
+
+def locking(folder: Path) -> Project:
+    """A project of the package alone, whose lock has the package."""
+    shutil.copytree(ROOT / "mypreprocessing", folder / "mypreprocessing")
+    (folder / "wanted.in").write_text("mypreprocessing\n", encoding="utf-8")
+    only_lock = {"all": Lock(file=Path("all.txt"), sources=("wanted.in", "--no-deps"))}
+    packages = Packages(private=Path("mypreprocessing"))
+    return PROJECT.model_copy(update={"root": folder, "locks": only_lock, "packages": packages})
+
+
+@pytest.mark.parametrize(
+    "name", ["UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_FIND_LINKS", "all"]
+)
+def test_no_lock_gets_an_impostor_s_hash(
+    name: str, impostor: str, ours: str, attacked: dict[str, str], tmp_path: Path
+) -> None:
+    given = {name: f"{impostor}mypreprocessing/" if name == "UV_FIND_LINKS" else impostor}
+    project = locking(tmp_path / "locking")
+    with patch.dict(os.environ, attacked if name == "all" else given):
+        lock.lock(project, same_version=True)
+    text = (project.root / "all.txt").read_text(encoding="utf-8")
+    assert f"mypreprocessing=={VERSION} \\\n    --hash=sha256:{ours}\n" in text

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.environ import ROOT
+from tests.mlflow_sealed.documented_variables import redirecting
 
 EXISTING = ("chromium", "chromedriver", "curl", "docker-registry", "javac", "mmdebstrap")
 ALL = (*EXISTING, "node", "npm", "wrk", "docker", "dockerd")
@@ -187,6 +189,62 @@ def test_else_the_line_says_what_to_install(debian: Machine, settings: dict[str,
     done = debian.run("packages.sh", "venv", "python3", **settings)
     assert done.returncode == 1
     assert "not installed: python3-venv" in done.stderr
+
+
+BUILD = ("editables", "hatchling", "packaging", "pathspec", "pluggy", "trove-classifiers")
+"""What the private packages are installed from their sources with."""
+
+
+def clone_with_little(folder: Path) -> Path:
+    """A clone whose .venv gets the private packages, and of all others what that needs."""
+    for name in ("setup", "mypreprocessing", "mlflow_sealed"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "requirements-uv.txt", folder)
+    text = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
+    blocks = re.split(r"\n(?=\w)", text)
+    wanted = "\n".join(block for block in blocks if block.partition("==")[0] in BUILD)
+    (folder / "requirements-dev.txt").write_text(wanted, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.slow
+def test_the_venv_is_made_in_its_place_whatever_pip_and_uv_were_told(tmp_path: Path) -> None:
+    outside, clone = tmp_path / "outside", clone_with_little(tmp_path / "clone")
+    outside.mkdir()
+    hostile = redirecting(outside)
+    pip_conf = outside / "home" / "pip" / "pip.conf"
+    pip_conf.parent.mkdir()
+    pip_conf.write_text(f"[install]\nuser = true\ntarget = {outside}/t\n", encoding="utf-8")
+    before = sorted(outside.rglob("*"))
+    command, environ = [clone / "setup/environment.sh"], {**os.environ, **hostile}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sorted(outside.rglob("*")) == before
+    installed = {path.name.partition("-")[0] for path in clone.glob(".venv/lib/*/*/*.dist-info")}
+    assert {"mlflow_sealed", "mypreprocessing", "hatchling"} <= installed
+
+
+def made_anew(folder: Path) -> bool:
+    """Whether make would make the .venv of a repository's folder anew."""
+    command = ["make", "--dry-run", "--silent", "lock"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return "setup/environment.sh" in done.stdout
+
+
+def test_a_repository_that_was_moved_makes_its_venv_anew(tmp_path: Path) -> None:
+    """The scripts of a .venv have its path, and an old one may still be there."""
+    here = tmp_path / "here"
+    (here / ".venv/bin").mkdir(parents=True)
+    for name in ("requirements-uv.txt", "requirements-dev.txt", "Makefile"):
+        shutil.copy(ROOT / name, here / name)
+    for name in ("mypreprocessing", "mlflow_sealed"):
+        (here / name).mkdir()
+        shutil.copy(ROOT / name / "pyproject.toml", here / name)
+    script = here / ".venv/bin/mlflow-sealed"
+    script.write_text(f"#!{here}/.venv/bin/python\n", encoding="utf-8")
+    (here / ".venv/ready").touch()
+    assert not made_anew(here)
+    assert made_anew(here.rename(tmp_path / "there"))
 
 
 @pytest.mark.parametrize("script", ["python.sh", "environment.sh", "packages.sh"])

@@ -1,6 +1,7 @@
 """Tuning: resumable, on the training rows alone, and readable in MLflow."""
 
 import re
+import threading
 from pathlib import Path
 
 import mlflow
@@ -8,6 +9,7 @@ import numpy as np
 import optuna
 import pytest
 
+from mlflow_sealed import tracking_store
 from mlflow_sealed.training.measure.dataset import Dataset
 from mlflow_sealed.training.measure.evaluate import split
 from tests.environ import ROOT
@@ -94,3 +96,15 @@ def test_another_problem_is_another_study(change: dict[str, float]) -> None:
 def test_bad_data_ends_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert tune.main(["--data", "none.csv"]) == 1
     assert capsys.readouterr().err.startswith("error: none.csv: cannot be read")
+
+
+def test_tunings_that_start_beside_a_new_file_make_its_tables_one_at_a_time(tmp_path: Path) -> None:
+    """Two that make them at the same time both fail, now and then."""
+    settings = tune.Settings(storage=tmp_path / "t.db")
+    thread = threading.Thread(target=tune._study, args=(settings, "example"))  # noqa: SLF001 # the step
+    with tracking_store.locked(f"sqlite:///{settings.storage}"):
+        thread.start()
+        thread.join(0.3)
+        assert not settings.storage.exists()
+    thread.join()
+    assert settings.storage.exists()

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from mlflow_sealed.parser import Parser
+
 
 class _Group(NamedTuple):
     module: str
@@ -25,7 +27,7 @@ _GROUPS: Final = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; a failure is one line on standard error."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mlflow-sealed", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument(

@@ -1,12 +1,13 @@
 """What the commands of training and scoring share: options, and what they show."""
 
-import argparse
 import os
 import sys
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 from pydantic import BaseModel, ValidationError
+
+from mlflow_sealed.parser import Parser
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -30,11 +31,3 @@ def be_quiet() -> None:
     """Keep MLflow's progress bars off where nobody looks, such as in CI."""
     if not sys.stderr.isatty():
         os.environ.setdefault(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.name, "false")
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """End the program with the line, and status 2."""
-        self.exit(2, f"error: {message}\n")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, ParamSpec
 
-from mlflow_sealed import surroundings
+from mlflow_sealed import obstacles, surroundings
 
 P = ParamSpec("P")
 
@@ -69,11 +69,23 @@ def status(
 
 
 def captured(
-    command: Sequence[str], *, env: Mapping[str, str] | None = None
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, errors: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end and return its exit status and what it printed."""
+    """Run a program to its end and return its exit status and what it printed.
+
+    Parameters
+    ----------
+    errors
+        Let its standard error go where ours goes, for a program that asks the user something.
+    """
+    stderr = None if errors else subprocess.PIPE
     return subprocess.run(
-        command, env=_environment(env), capture_output=True, text=True, check=False
+        command,
+        env=_environment(env),
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        check=False,
     )
 
 
@@ -95,7 +107,8 @@ def command(*failures: type[Exception]) -> Callable[[Callable[P, int]], Callable
     """Make a function that does a command's work the command: it returns the exit status.
 
     What the work cannot do is one line on standard error and status 1, Ctrl-C is 130, and SIGTERM
-    ends it as `end_on_sigterm` says.
+    ends it as `end_on_sigterm` says. So is what the machine does not let it do: a full or
+    read-only folder, or a driver that is not installed.
 
     Parameters
     ----------
@@ -108,9 +121,13 @@ def command(*failures: type[Exception]) -> Callable[[Callable[P, int]], Callable
         def main(*args: P.args, **kwargs: P.kwargs) -> int:
             end_on_sigterm()
             try:
+                obstacles.check_temporary_folder()
                 return work(*args, **kwargs)
-            except failures as error:
-                print(f"error: {error}", file=sys.stderr)
+            except Exception as error:
+                said = obstacles.explain(error)
+                if said is None and not isinstance(error, failures):
+                    raise
+                print(f"error: {said or obstacles.first_line(error)}", file=sys.stderr)
                 return 1
             except KeyboardInterrupt:
                 return 130

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Final
 import yaml
 from mlflow.exceptions import MlflowException
 
-from mlflow_sealed import process
-from mlflow_sealed.command import Parser, be_quiet
+from mlflow_sealed import process, surroundings
+from mlflow_sealed.command import be_quiet
 from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
 from mlflow_sealed.flavor.download import download
+from mlflow_sealed.parser import Parser
 from mlflow_sealed.project import Project, find
 from mlflow_sealed.tracking import use_default
 
@@ -40,9 +42,9 @@ def main(arguments: Sequence[str]) -> int:
 def serve(model: Path, project: Project, environ: Mapping[str, str]) -> int:
     """Serve a model's folder in an environment made from the locks, and return the exit status.
 
-    The server gets no credential. SCORING_LISTEN_HOST and SCORING_LISTEN_PORT say where it listens,
-    127.0.0.1:5000 if not set. HOST and PORT count in a container only: here, shells and conda set
-    them for other purposes.
+    The server gets no credential, neither the feed's nor the tracking server's. SCORING_LISTEN_HOST
+    and SCORING_LISTEN_PORT say where it listens, 127.0.0.1:5000 if not set. HOST and PORT count in
+    a container only: here, shells and conda set them for other purposes.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def serve(model: Path, project: Project, environ: Mapping[str, str]) -> int:
     """
     python = environment(model, project)
     command = (str(python), "-m", "mlflow_sealed.server.run", str(model))
-    return process.status(command, env=settings(credential.removed(environ)))
+    return process.status(command, env=settings(surroundings.of_a_server(environ)))
 
 
 def settings(environ: Mapping[str, str]) -> dict[str, str]:
@@ -90,7 +92,8 @@ def environment(model: Path, project: Project) -> Path:
     with credential_or_local(project.root) as found:
         environ = credential.environment(found, os.environ)
         hint = "the environment of the model cannot be made; see uv's output above"
-        process.run(("uv", "venv", "--quiet", "--python", version, str(folder)), hint=hint)
+        venv = ("uv", "venv", "--quiet", "--python", interpreter(version), str(folder))
+        process.run(venv, hint=f"the model was trained with Python {version}: put one on PATH")
         options = ("--quiet", "--require-hashes", "--python", str(python))
         process.run(("uv", "pip", "sync", *options, *map(str, locks)), env=environ, hint=hint)
     _compile(python, project)
@@ -98,9 +101,23 @@ def environment(model: Path, project: Project) -> Path:
     return python
 
 
+def interpreter(version: str) -> str:
+    """Return what uv makes an environment from: this Python, or any on PATH of another version.
+
+    The patch release does not matter: the locks are for every one. uv downloads none.
+
+    Examples
+    --------
+    >>> interpreter("3.0")
+    '3.0'
+    """
+    this = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return sys.executable if version == this else version
+
+
 def _compile(python: Path, project: Project) -> None:
     """Let Python keep the bytecode of what a server imports; what is lacking, the server names."""
-    environ = credential.removed(os.environ)
+    environ = surroundings.of_a_server(os.environ)
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
     modules = (project.names.package, "xgboost")
     process.captured(

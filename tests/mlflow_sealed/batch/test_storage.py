@@ -62,10 +62,44 @@ def test_an_address_may_be_an_uri(tmp_path: Path) -> None:
     assert locate(place.address).read() == b"content"
 
 
-def test_an_address_of_an_unknown_kind_is_an_error_without_what_is_in_it() -> None:
-    with pytest.raises(StorageError, match="cannot use addresses of gopher://") as caught:
-        locate("gopher://user:s3cret@host/table")
-    assert "s3cret" not in str(caught.value)
+@pytest.mark.parametrize(
+    ("address", "said"),
+    {
+        "gopher://user:s3cret@host/table": (
+            "cannot use addresses of gopher://, expected a path, s3://, gs://, abfss:// or hdfs://"
+        ),
+        "postgresql://user:s3cret@host/table": (
+            "cannot use addresses of postgresql://, expected a path, s3://, gs://, abfss:// or "
+            "hdfs://"
+        ),
+        "s3a://key:s3cret@bucket/table": (
+            "cannot use addresses of s3a://, expected s3://BUCKET/PATH"
+        ),
+        "wasbs://s3cret@account/table": (
+            "cannot use addresses of wasbs://, expected "
+            "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH"
+        ),
+        "abfss://s3cret/table": (
+            "an address of abfss:// is not valid, expected "
+            "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH"
+        ),
+        "s3://bucket/table?s3cret=1": (
+            "an address of s3:// is not valid, expected s3://BUCKET/PATH"
+        ),
+    }.items(),
+)
+def test_an_address_that_cannot_be_used_is_an_error_without_what_is_in_it(
+    address: str, said: str
+) -> None:
+    with pytest.raises(StorageError) as caught:
+        locate(address)
+    assert str(caught.value) == said
+
+
+def test_hdfs_without_hadoop_names_what_is_missing() -> None:
+    """Its library is on no machine that runs the tests."""
+    with pytest.raises(StorageError, match="hdfs: need Hadoop's libhdfs and Java: install both"):
+        locate("hdfs://user:s3cret@host:9000/table")
 
 
 def test_what_is_not_there_is_an_error(tmp_path: Path) -> None:

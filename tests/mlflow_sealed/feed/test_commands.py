@@ -118,6 +118,56 @@ def test_the_status_of_a_command_is_passed_on(feed: Feed) -> None:
     assert done.returncode == 7
 
 
+@pytest.mark.services
+@pytest.mark.parametrize("status", [1, 7, 130])
+def test_the_status_stays_the_commands_own_where_the_feed_is_at_fault_too(
+    run_here: Command, status: int
+) -> None:
+    url = f"http://feed:s3cret@127.0.0.1:{process.free_port()}/simple/"
+    environ = {**clean_environ(), "PIP_EXTRA_INDEX_URL": url}
+    done = run_here(
+        "run", "--", sys.executable, "-c", f"raise SystemExit({status})", environ=environ
+    )
+    assert done.returncode == status
+    assert "cannot be reached" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_address_without_a_password_is_one_line_and_nothing_is_run(
+    run_here: Command, tmp_path: Path
+) -> None:
+    url = "https://me@feed.example/simple/"
+    environ = {"PATH": str(tmp_path), "HOME": str(tmp_path), "PIP_EXTRA_INDEX_URL": url}
+    done = run_here("run", "--", "touch", str(tmp_path / "was-run"), environ=environ)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "has a user name and no password, .netrc has none for it and the keyring" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+SHOW_INDEXES = """import json, os
+print(json.dumps({name: os.environ.get(name, "") for name in ("UV_INDEX", "UV_FIND_LINKS")}))
+"""
+
+
+def test_mlflow_asks_the_feed_for_its_packages_alone_and_any_other_command_asks_it_first(
+    run_here: Command, feed: Feed, tmp_path: Path
+) -> None:
+    """What MLflow installs is locked; another command may choose versions."""
+    (tmp_path / "mlflow").symlink_to(sys.executable)
+    environ = {**clean_environ(), "PIP_EXTRA_INDEX_URL": feed.index.authenticated_url}
+    seen = {}
+    for program in (str(tmp_path / "mlflow"), sys.executable):
+        done = run_here("run", "--", program, "-c", SHOW_INDEXES, environ=environ)
+        seen[program] = json.loads(done.stdout)
+    locked, other = seen.values()
+    assert other == {"UV_INDEX": feed.index.authenticated_url, "UV_FIND_LINKS": ""}
+    assert locked["UV_INDEX"].endswith(f" {feed.index.authenticated_url}")
+    assert locked["UV_FIND_LINKS"] == ",".join(
+        f"{feed.index.authenticated_url}{name}/" for name in ("mypreprocessing", "mlflow-sealed")
+    )
+
+
 def test_a_command_that_is_not_there_is_one_line(run_here: Command, feed: Feed) -> None:
     done = run_here("run", "--", "no-such-command", environ=feed.environ)
     said = "error: no-such-command cannot be run: No such file or directory\n"
@@ -143,12 +193,49 @@ def test_a_command_that_needs_no_credential_has_none(run_here: Command, feed: Fe
     assert {"PIP_CONFIG_FILE", "PYPIRC_PATH"}.isdisjoint(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("port", ["99999", "0", "-1", "http", "8083.5", ""])
+@pytest.mark.parametrize(
+    "port",
+    [
+        *("99999", "65536", "0", "00000", "-1", "+80", "http", "8083.5", "8e3", "0x50", "8_0", ""),
+        *(" 80", "80\n", "\u0668\u0660", "\uff18\uff10", "\u00b2", "$PORT", "127.0.0.1:80"),
+    ],
+)
 def test_a_port_that_is_none_is_one_line(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         command.main(["serve", f"--port={port}"])
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert said.endswith(f"argument --port: {port!r}, expected a port from 1 to 65535")
+    said = f"error: argument --port: {port!r}, expected a port from 1 to 65535\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--port", "99999"], ["--port", "-1"], ["--port"], ["--po", "0"], ["--port", "9" * 5000]),
+        *(["--port", "8083", "99999\n" * 1000], ["x" * 100_000]),
+    ],
+    ids=lambda arguments: " ".join(arguments)[:20],
+)
+def test_whatever_is_wrong_with_a_command_line_is_one_short_line(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python itself refuses to read a number of more than 4,300 digits."""
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["serve", *arguments])
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert len(said) < 320
+
+
+@pytest.mark.services
+@pytest.mark.usefixtures("no_local_feed")
+def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str], feed: Feed) -> None:
+    port = feed.index.url.split(":")[2].partition("/")[0]
+    assert command.main(["serve", "--port", port]) == 1
+    assert capsys.readouterr().err == (
+        f"error: port {port} of 127.0.0.1 is in use: end what listens there, or choose another "
+        "port\n"
+    )
 
 
 @pytest.mark.usefixtures("no_local_feed")

@@ -11,10 +11,12 @@ import yaml
 from mlflow.utils.environment import _PythonEnv
 
 from mlflow_sealed.feed import lock, publish
+from mlflow_sealed.feed.credential import Index
 from mlflow_sealed.feed.lock import LockError
-from mlflow_sealed.project import Project, read
+from mlflow_sealed.project import Lock, Project, read
 from tests.conftest import PROJECT
 from tests.environ import ROOT
+from tests.mlflow_sealed.feed.indexes import LOGIN, Wheel, serving
 from tests.mlflow_sealed.feed.test_publish import change, changed
 from tests.package import VERSION
 
@@ -191,3 +193,37 @@ def test_a_version_that_was_never_published_can_be_locked_again(tmp_path: Path) 
     lock.lock(project.model_copy(update={"locks": locks}), same_version=True)
     assert pins(str(tmp_path / SERVER)) == pins(SERVER)
     assert (tmp_path / SERVER).read_bytes() != (ROOT / SERVER).read_bytes()
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("login", [None, LOGIN], ids=["a mirror", "a single feed"])
+def test_a_single_index_is_asked_alone_and_no_impostor_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, login: tuple[str, str] | None
+) -> None:
+    """Behind a firewall: everything else is out of reach. One lock is part of a package."""
+    project = copied(tmp_path)
+    part, other = Path("mypreprocessing/part.txt"), Path("other.txt")
+    for file, wanted in ((part, "other"), (other, f"other\nmypreprocessing=={VERSION}")):
+        (tmp_path / file).with_suffix(".in").write_text(f"{wanted}\n", encoding="utf-8")
+    locks = {
+        name: Lock(file=file, sources=(str(file.with_suffix(".in")),))
+        for name, file in (("part", part), ("other", other))
+    }
+    packages = project.packages.model_copy(update={"toolkit": None})
+    project = project.model_copy(update={"locks": locks, "packages": packages})
+    public, impostor = Wheel("other", "2.0", ""), Wheel("mypreprocessing", VERSION, "impostor")
+    for name in ("HTTPS_PROXY", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("UV_NO_CACHE", "1")
+    needed = [Wheel(name, "3.0", "") for name in ("numpy", "pandas", "pydantic")]
+    with serving(public, impostor, *needed, login=login) as index:
+        url = Index(index.url, *login).authenticated_url if login else index.url
+        monkeypatch.setenv("PIP_INDEX_URL", url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        lock.lock(project)
+    assert index.names == {"other", "numpy", "pandas", "pydantic"}
+    assert public.sha256 in (tmp_path / part).read_text(encoding="utf-8")
+    text = (tmp_path / other).read_text(encoding="utf-8")
+    assert public.sha256 in text
+    assert impostor.sha256 not in text
+    assert "127.0.0.1" not in text

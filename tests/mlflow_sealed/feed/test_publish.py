@@ -15,10 +15,11 @@ from urllib.parse import quote
 import pytest
 
 from mlflow_sealed import process
-from mlflow_sealed.feed import publish, upload_address
+from mlflow_sealed.feed import publish, reading, upload_address
+from mlflow_sealed.feed.answers import FeedError
 from mlflow_sealed.feed.credential import Index
 from mlflow_sealed.feed.local import LocalFeed
-from mlflow_sealed.feed.publish import PublishError
+from mlflow_sealed.feed.publish import OtherBytesError, Outcome
 from mlflow_sealed.feed.upload_address import Target
 from tests.conftest import PACKAGE
 from tests.package import VERSION
@@ -116,10 +117,10 @@ def test_a_project_that_does_not_build_is_one_error(
 
 
 def test_publishing_twice_uploads_once(own_feed: Target, wheel: Path) -> None:
-    assert publish.published_sha256(wheel.name, own_feed.index) is None
-    assert publish.publish(wheel, own_feed) is True
-    assert publish.publish(wheel, own_feed) is False
-    assert publish.published_sha256(wheel.name, own_feed.index) == publish.sha256(wheel)
+    assert reading.published_sha256(wheel.name, own_feed.index) is None
+    assert publish.publish(wheel, own_feed) == Outcome(uploaded=True)
+    assert publish.publish(wheel, own_feed) == Outcome(uploaded=False)
+    assert reading.published_sha256(wheel.name, own_feed.index) == publish.sha256(wheel)
 
 
 def test_other_bytes_under_a_published_version_are_an_error(
@@ -127,9 +128,9 @@ def test_other_bytes_under_a_published_version_are_an_error(
 ) -> None:
     publish.publish(wheel, own_feed)
     other = publish.build_wheel(changed(tmp_path), tmp_path / "out")
-    with pytest.raises(PublishError, match="these sources give .*: raise the version"):
+    with pytest.raises(OtherBytesError, match="these sources give .*: raise the version"):
         publish.publish(other, own_feed)
-    assert publish.published_sha256(wheel.name, own_feed.index) == publish.sha256(wheel)
+    assert reading.published_sha256(wheel.name, own_feed.index) == publish.sha256(wheel)
 
 
 def test_a_feed_that_gives_no_hashes_is_asked_for_the_file(
@@ -144,13 +145,13 @@ def test_a_feed_that_gives_no_hashes_is_asked_for_the_file(
     options = ["-a", ".", "-P", ".", "--disable-fallback", "--hash-algo", "off", str(packages)]
     with process.background([*command, *options], port=port, timeout_s=30):
         index = Index(f"http://127.0.0.1:{port}/simple/", "anybody", "anything")
-        assert publish.published_sha256(wheel.name, index) == publish.sha256(wheel)
+        assert reading.published_sha256(wheel.name, index) == publish.sha256(wheel)
 
 
 def test_wrong_credentials_are_one_line_without_the_password(own_feed: Target, wheel: Path) -> None:
     wrong = upload_address.from_index(Index(own_feed.index.url, "feed", "wr0ng-password"))
     with pytest.raises(
-        PublishError, match=r"refuses the user name or password \(status 40[13]\)"
+        FeedError, match=r"refuses the user name or password \(status 40[13]\)"
     ) as e:
         publish.publish(wheel, wrong)
     assert "wr0ng" not in str(e.value)
@@ -168,7 +169,7 @@ def test_an_upload_that_is_refused_is_one_line_without_the_password(
     other = publish.build_wheel(project, tmp_path / "out")
     target = Target(own_feed.upload_url + "nowhere", own_feed.index)
     with pytest.raises(
-        PublishError, match="twine could not upload to http://127.0.0.1.*/nowhere: Method"
+        FeedError, match=r"127.0.0.1.*/nowhere takes no uploads \(status 405\): name .*--upload-url"
     ) as e:
         publish.publish(other, target)
     assert own_feed.index.password not in str(e.value)
@@ -178,7 +179,7 @@ def test_an_upload_that_is_refused_is_one_line_without_the_password(
 @pytest.mark.services
 def test_an_unreachable_feed_is_one_line(wheel: Path) -> None:
     index = Index(f"http://127.0.0.1:{process.free_port()}/simple/", "feed", "s3cret")
-    with pytest.raises(PublishError, match="cannot be reached .ConnectionError.: is it up") as e:
+    with pytest.raises(FeedError, match="cannot be reached .ConnectionError.: is it up") as e:
         publish.publish(wheel, upload_address.from_index(index))
     assert "s3cret" not in str(e.value)
 
@@ -212,7 +213,7 @@ def answering(status: int, reason: str, body: bytes, content_type: str) -> Itera
 def test_a_feed_that_fails_is_one_line_with_its_status(wheel: Path) -> None:
     with (
         answering(503, "Busy", b"", "text/html") as index,
-        pytest.raises(PublishError, match="simple/ answered with status 503: check"),
+        pytest.raises(FeedError, match="simple/ fails .status 503, Busy.: try again later"),
     ):
         publish.publish(wheel, upload_address.from_index(index))
 
@@ -229,7 +230,7 @@ def test_a_feed_that_fails_is_one_line_with_its_status(wheel: Path) -> None:
 def test_what_is_no_package_index_is_one_line(wheel: Path, body: bytes, content_type: str) -> None:
     with (
         answering(200, "OK", body, content_type) as index,
-        pytest.raises(PublishError, match="simple/ is not a package index: check the address"),
+        pytest.raises(FeedError, match="simple/ is not a package index: check the address"),
     ):
         publish.publish(wheel, upload_address.from_index(index))
 
@@ -238,7 +239,9 @@ def test_what_is_no_package_index_is_one_line(wheel: Path, body: bytes, content_
 def test_a_server_that_repeats_the_password_is_not_repeated(wheel: Path) -> None:
     with (
         answering(200, "OK", b"<html></html>", "text/html") as index,
-        pytest.raises(PublishError, match="could not upload to .*: Forbidden for …") as error,
+        pytest.raises(
+            FeedError, match=r"password \(status 403, Forbidden for …\), or does not"
+        ) as error,
     ):
         publish.publish(wheel, upload_address.from_index(index))
     assert SECRET not in str(error.value)
@@ -249,8 +252,8 @@ def test_a_proxy_does_not_hear_of_a_feed_on_this_machine(
     own_feed: Target, wheel: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    publish.check_access(own_feed.index, "mypreprocessing")
-    assert publish.publish(wheel, own_feed) in {True, False}
+    reading.check_access(own_feed.index, "mypreprocessing")
+    assert not publish.publish(wheel, own_feed).unseen
 
 
 def test_a_readme_that_does_not_render_is_refused_before_the_upload(
@@ -262,6 +265,6 @@ def test_a_readme_that_does_not_render_is_refused_before_the_upload(
     pyproject.write_text(text.replace('readme = "README.md"', 'readme = "README.rst"'))
     (project / "README.rst").write_text(".. no-such-directive::\n\n*", encoding="utf-8")
     bad = publish.build_wheel(project, tmp_path / "out")
-    with pytest.raises(PublishError, match=f"twine check refuses {bad.name}"):
+    with pytest.raises(FeedError, match=f"twine check refuses {bad.name}"):
         publish.publish(bad, own_feed)
-    assert publish.published_sha256(bad.name, own_feed.index) is None
+    assert reading.published_sha256(bad.name, own_feed.index) is None

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from cyclonedx.schema import SchemaVersion
 
-from mlflow_sealed.image import check, docker
+from mlflow_sealed import process
+from mlflow_sealed.feed import credential
+from mlflow_sealed.image import check, commands, docker
 from tests.conftest import PROJECT, Trained
 from tests.environ import ROOT
 from tests.mlflow_sealed.image.conftest import Built, run
@@ -83,6 +85,25 @@ def test_a_difference_removes_the_tag_and_fails(build_environ: dict[str, str]) -
     assert removed == "the tag diabetes:latest is removed"
     assert line.startswith("error: 1 of 154 held-out rows are predicted otherwise than recorded")
     assert not left
+
+
+@pytest.mark.usefixtures("made")
+def test_a_wrong_password_ends_it_with_a_line_before_the_build(
+    build_environ: dict[str, str], planted: credential.Index
+) -> None:
+    wrong = credential.Index(planted.url, planted.username, "wr0ng").authenticated_url
+    done = run(COMMAND, {**_environ(build_environ), "PIP_EXTRA_INDEX_URL": wrong}, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"error: {planted.url} refuses the user name or password")
+    assert len(done.stdout.splitlines()) == 1
+    assert docker.ask("images", "--quiet", "diabetes:latest").strip()
+
+
+def test_a_temporary_folder_that_is_too_small_is_told_before_the_build() -> None:
+    commands.need_room(1 << 20)
+    needed = r"has \d+ MiB free, and the build needs \d+: free some, or set TMPDIR"
+    with pytest.raises(process.ProcessError, match=needed):
+        commands.need_room(1 << 60)
 
 
 @pytest.mark.parametrize("answered", [[0.1], [0.1, 0.2 + 2e-6], [0.1, float("nan")]])

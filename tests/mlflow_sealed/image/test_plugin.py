@@ -16,7 +16,8 @@ from mlflow_sealed import process
 from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.local import LocalFeed
 from mlflow_sealed.image import context, docker
-from tests.conftest import Trained
+from tests.conftest import PROJECT, Trained
+from tests.environ import untraced
 from tests.mlflow_sealed.image import standin
 from tests.mlflow_sealed.image.conftest import Built, run, until
 from tests.package import VERSION
@@ -50,8 +51,8 @@ def temporary(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def impostor(tmp_path: Path, wheel: Path) -> Iterator[credential.Index]:
-    """A feed that has our package's name and version, with other bytes."""
+def impostor(tmp_path: Path, wheel: Path, toolkit: Path) -> Iterator[credential.Index]:
+    """A feed that has our package's name and version, with other bytes, and the toolkit itself."""
     feed = LocalFeed(tmp_path / "impostor")
     with feed.serving(process.free_port()) as index:
         with (
@@ -61,6 +62,7 @@ def impostor(tmp_path: Path, wheel: Path) -> Iterator[credential.Index]:
             for member in genuine.infolist():
                 other.writestr(member, genuine.read(member))
             other.comment = b"other bytes"
+        shutil.copy(toolkit, feed.packages)
         yield index
 
 
@@ -118,6 +120,62 @@ def test_without_a_credential_nothing_is_built(
 ) -> None:
     environ = {**build_environ, "PIP_EXTRA_INDEX_URL": ""}
     assert _error(environ, mlflows).startswith(MISSING)
+
+
+@pytest.mark.usefixtures("built")
+def test_a_wrong_password_is_named_also_where_every_layer_is_there(
+    build_environ: dict[str, str], mlflows: Path, planted: credential.Index
+) -> None:
+    wrong = credential.Index(planted.url, planted.username, "wr0ng")
+    line = _error({**build_environ, "PIP_EXTRA_INDEX_URL": wrong.authenticated_url}, mlflows)
+    assert line.startswith(f"error: {planted.url} refuses the user name or password")
+    assert "wr0ng" not in line
+
+
+def test_a_feed_that_is_down_is_named_and_nothing_is_built(
+    build_environ: dict[str, str], mlflows: Path
+) -> None:
+    url = f"http://me:s3cret@127.0.0.1:{process.free_port()}/simple/"
+    start = time.monotonic()
+    assert "cannot be reached" in _error({**build_environ, "PIP_EXTRA_INDEX_URL": url}, mlflows)
+    assert time.monotonic() - start < 20
+
+
+def test_a_feed_that_goes_down_during_the_build_ends_it_within_seconds(
+    build_environ: dict[str, str], mlflows: Path, tmp_path: Path
+) -> None:
+    asked = context.parse([str(mlflows)])
+    assert asked
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    context.make(asked, PROJECT.lock("server"), folder)
+    url = f"http://127.0.0.1:{process.free_port()}/simple/"
+    found = credential.from_index(credential.Index(url, "me", "s3cret"))
+    credential.write_install_conf(found, tmp_path / "pip.conf")
+    options = (
+        *("--no-cache", "--network", "host", "--build-arg", f"BASE={standin.NAME}"),
+        *("--secret", f"id=pip_conf,src={tmp_path}/pip.conf", "--target", "packages"),
+        *("--file", str(context.DOCKERFILE), str(folder)),
+    )
+    environ = {**build_environ, "DOCKER_BUILDKIT": "1", "DOCKER_CONFIG": str(tmp_path)}
+    start = time.monotonic()
+    done = run(docker.find_builder(environ).command([], options), environ, cwd=tmp_path)
+    assert done.returncode != 0
+    assert "No matching distribution found for mlflow-sealed==" in done.stdout
+    assert done.stdout.count("Retrying (Retry(") <= 2 * 2  # a step's log is shown twice
+    assert time.monotonic() - start < 40
+
+
+def test_a_temporary_folder_without_room_is_one_line(
+    build_environ: dict[str, str], mlflows: Path
+) -> None:
+    plugin = f"{build_environ['DOCKER_CONFIG']}/cli-plugins/docker-mlflowmodel"
+    limited = ["bash", "-c", 'ulimit -f 0; exec "$@"', "bash", plugin, "mlflowmodel", "build", "."]
+    done = run(limited, untraced(build_environ), cwd=mlflows)
+    assert done.returncode == 1
+    assert done.stdout.startswith("error: the build's files cannot be written: ")
+    assert done.stdout.endswith(" (TMPDIR can name another folder)\n")
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_without_buildkit_nothing_is_built(

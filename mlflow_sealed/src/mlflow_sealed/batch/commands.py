@@ -7,7 +7,8 @@ from mlflow_sealed import process, project, tracking
 from mlflow_sealed.batch import session
 from mlflow_sealed.batch.job import FAILURES, score_table
 from mlflow_sealed.batch.options import ScoringOptions
-from mlflow_sealed.command import Parser, be_quiet
+from mlflow_sealed.command import be_quiet
+from mlflow_sealed.parser import Parser
 from mlflow_sealed.project import Project, ProjectError
 
 

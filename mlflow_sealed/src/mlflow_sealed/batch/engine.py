@@ -79,6 +79,8 @@ def installed(environ: Mapping[str, str] = os.environ) -> Path:
     ------
     EngineError
         If it cannot be installed; nothing half-made is left.
+    mlflow_sealed.feed.credential.CredentialError
+        If the environment gives an index that is unusable.
     """
     folder = root(environ) / f"spark-{version()}-{digest(LOCK.read_bytes())}"
     if folder.exists():
@@ -91,7 +93,7 @@ def installed(environ: Mapping[str, str] = os.environ) -> Path:
             # Not `pip install`, which would build pyspark each time to read its requirements.
             *("pip", "sync", "--target", str(target), "--python", sys.executable),
             *("--require-hashes", "--build-constraints", str(BUILD_LOCK), str(LOCK)),
-            environ=credential.removed(environ),
+            environ=credential.public(environ),
             instead=f"or install pyspark=={version()} for this Python",
         )
         take_place(target, folder)

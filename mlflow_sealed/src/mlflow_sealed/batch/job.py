@@ -12,6 +12,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
+from mlflow_sealed import drivers, tracking
 from mlflow_sealed.batch import engine, java, plan, session, storage, tally
 from mlflow_sealed.batch.distribute import SparkJobError, score_parts
 from mlflow_sealed.batch.model import ModelError, RegisteredModel, fetch
@@ -144,8 +145,10 @@ def _planned(options: ScoringOptions, model: RegisteredModel) -> Plan:
 def _run(options: ScoringOptions) -> Iterator[None]:
     """Use the run of MLflow that ``mlflow run`` has made, or start one."""
     if "MLFLOW_RUN_ID" not in os.environ:
+        tracking.prepare(options.experiment)
         mlflow.set_experiment(options.experiment)
     with mlflow.start_run(tags={"step": "batch scoring"}) as run:
+        drivers.check_artifacts(run.info.artifact_uri)  # before the work
         logged = mlflow.get_run(run.info.run_id).data.params  # by ``mlflow run``
         given = options.parameters()
         mlflow.log_params({name: given[name] for name in given.keys() - logged.keys()})

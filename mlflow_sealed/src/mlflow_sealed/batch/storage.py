@@ -11,6 +11,24 @@ from typing import Any, Final, NamedTuple
 
 from pyarrow import fs
 
+from mlflow_sealed import drivers
+
+FORMS: Final = {
+    "abfs": "abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH",
+    "abfss": "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH",
+    "file": "file:///PATH",
+    "gcs": "gcs://BUCKET/PATH",
+    "gs": "gs://BUCKET/PATH",
+    "hdfs": "hdfs://HOST:PORT/PATH",
+    "s3": "s3://BUCKET/PATH",
+    "viewfs": "viewfs://NAME/PATH",
+}
+"""The addresses that pyarrow knows, by their kind."""
+
+INSTEAD: Final = {"adl": "abfss", "s3a": "s3", "s3n": "s3", "wasb": "abfss", "wasbs": "abfss"}
+"""The kind that pyarrow has for what others call otherwise."""
+
+_MOST_USED: Final = "a path, s3://, gs://, abfss:// or hdfs://"
 _UNFINISHED: Final = ".part"
 
 
@@ -92,7 +110,8 @@ def locate(address: str) -> Place:
     Raises
     ------
     StorageError
-        If it is a URI of an unknown kind, or its host cannot be found.
+        If it is a URI of an unknown kind or not valid, its driver is missing, or its host cannot
+        be found.
 
     Examples
     --------
@@ -105,9 +124,20 @@ def locate(address: str) -> Place:
     try:
         system, path = fs.FileSystem.from_uri(address)
     except (OSError, ValueError) as error:
-        kind = address.partition("://")[0]
-        raise StorageError(f"cannot use addresses of {kind}://: {type(error).__name__}") from None
+        raise StorageError(_refusal(address.partition("://")[0], error)) from None
     return Place(system, path.rstrip("/"), address.rstrip("/"))
+
+
+def _refusal(kind: str, error: Exception) -> str:
+    """Return why an address cannot be used; what pyarrow says repeats it, with a password in it."""
+    if kind not in FORMS:
+        expected = FORMS[INSTEAD[kind]] if kind in INSTEAD else _MOST_USED
+        return f"cannot use addresses of {kind}://, expected {expected}"
+    if lacking := drivers.missing(error):
+        return lacking
+    if isinstance(error, ValueError):
+        return f"an address of {kind}:// is not valid, expected {FORMS[kind]}"
+    return f"cannot reach the host of an address of {kind}://: is it right, and the network up?"
 
 
 def files(place: Place, endings: tuple[str, ...]) -> list[Any]:

@@ -1,59 +1,47 @@
-"""The feed's credential: from the two variables that may hold it, to what pip and uv need."""
+"""The feed's credential: from what may hold it, to what pip, uv and twine need."""
 
 import base64
-import configparser
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Template
 from typing import Final
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote
 
-TEMPLATE: Final = "pip.conf.template"
-"""The file at the top of a project that a pip.conf is made from."""
+from mlflow_sealed import surroundings
+from mlflow_sealed.feed import logins, sources
+from mlflow_sealed.feed.address import (
+    Address,
+    CredentialError,
+    Index,
+    latin_1_for_utf_8,
+    parse_index,
+    parts,
+    plain,
+)
+from mlflow_sealed.feed.connection import Connection, without_proxy
+from mlflow_sealed.feed.pip_config import TEMPLATE
+
+__all__ = ["TEMPLATE", "CredentialError", "Index", "parse_index", "without_proxy"]  # from its parts
 
 VARIABLES: Final = (
     *("PIP_CONFIG_FILE", "PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "PYPIRC_PATH"),
-    *("UV_DEFAULT_INDEX", "UV_INDEX"),
+    *("UV_DEFAULT_INDEX", "UV_FIND_LINKS", "UV_INDEX"),
 )
 """The variables that may hold a credential, or name a file that does."""
-
-_SECTIONS: Final = ("global", "install")
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 _MISSING: Final = (
     "no feed credential: set PIP_CONFIG_FILE to a pip.conf made from "
     f"{TEMPLATE} (at the top of the repository), or PIP_EXTRA_INDEX_URL to the feed's index "
-    "with user name and password (PipAuthenticate@1 does)"
+    "with user name and password (PipAuthenticate@1 does), or PIP_INDEX_URL if nothing else is to "
+    "be asked; mlflow-sealed feed doctor shows what is found"
 )
-
-
-class CredentialError(Exception):
-    """The feed's credential is missing or unusable; the message never shows it."""
-
-
-@dataclass(frozen=True)
-class Index:
-    """One authenticated index of a feed.
-
-    Attributes
-    ----------
-    url
-        The address of the simple index, without user name and password: fit to be shown.
-    """
-
-    url: str
-    username: str = field(repr=False)
-    password: str = field(repr=False)
-
-    @property
-    def authenticated_url(self) -> str:
-        """The address with user name and password in it: a secret."""
-        scheme, _, address = self.url.partition("://")
-        return (
-            f"{scheme}://{quote(self.username, safe='')}:{quote(self.password, safe='')}@{address}"
-        )
+_EXPECTED: Final = (
+    "expected https://USER:PASSWORD@HOST/…/simple/, or a login for the host in ~/.netrc or a "
+    "keyring: docs/feed.md says when each is asked"
+)
 
 
 @dataclass(frozen=True)
@@ -65,19 +53,33 @@ class Credential:
     feed
         The first index that has a user name: where the private package is.
     extra
-        The extra indexes as they were given, in search order: secrets.
+        The extra indexes in search order, each with its login: secrets.
     default
-        What stands for the public index, as it was given, or None: a secret.
+        What stands for the public index, with its login, or None: a secret.
+    connection
+        How they are reached.
+    only
+        The names of packages that no index but the feed has.
+    logins
+        Each address with its login, and where that was found, by the address without one.
     """
 
     feed: Index
     extra: tuple[str, ...] = field(repr=False)
     default: str | None = field(default=None, repr=False)
+    connection: Connection = field(default=Connection(), repr=False)
+    only: tuple[str, ...] = field(default=(), repr=False)
+    logins: Mapping[str, Address] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """All indexes as they were given: secrets."""
+        """All indexes with their logins: secrets."""
         return (*self.extra, self.default) if self.default else self.extra
+
+    @property
+    def single(self) -> bool:
+        """Whether the feed stands for the public index, so that nothing else is asked."""
+        return not self.extra and self.default is not None
 
 
 def read(environ: Mapping[str, str]) -> Credential:
@@ -86,79 +88,142 @@ def read(environ: Mapping[str, str]) -> Credential:
     Parameters
     ----------
     environ
-        Looked at for ``PIP_EXTRA_INDEX_URL`` and ``PIP_CONFIG_FILE``, in this order; of the file,
-        ``extra-index-url`` and ``index-url`` count.
+        Looked at for ``PIP_EXTRA_INDEX_URL``, ``PIP_INDEX_URL`` and ``PIP_CONFIG_FILE``, in this
+        order; of the file, ``extra-index-url`` and ``index-url`` count. An address without a
+        password is completed from ~/.netrc or a keyring (`mlflow_sealed.feed.logins`).
 
     Raises
     ------
     CredentialError
-        If neither is set, the file cannot be read, or no address has a user name in it.
+        If none is set, the file cannot be read, or no address has a login.
 
     Examples
     --------
     >>> read({"PIP_EXTRA_INDEX_URL": "https://me:s3cret@feed.example/simple/"})
     Credential(feed=Index(url='https://feed.example/simple/'))
     """
-    if not is_set(environ):
-        raise CredentialError(_MISSING)
-    extra = environ.get("PIP_EXTRA_INDEX_URL", "").split()
-    default = None
-    sources = ["PIP_EXTRA_INDEX_URL"] if extra else []
-    if _names_file(environ):
-        path = environ["PIP_CONFIG_FILE"]
-        options = _configured(Path(path))
-        extra += options["extra-index-url"]
-        default = next(iter(options["index-url"]), None)
-        sources.append(f"PIP_CONFIG_FILE ({path})")
-    return _credential(extra, default, source=" and ".join(sources))
+    if found := find(environ):
+        return found
+    given = sources.given(environ)
+    if given.default:
+        raise CredentialError(f"{given.default.source}: {_EXPECTED}")
+    if given.file:
+        raise CredentialError(
+            f"PIP_CONFIG_FILE ({given.file}): has no extra-index-url; {TEMPLATE} shows one"
+        ) from None
+    raise CredentialError(_MISSING)
+
+
+def find(environ: Mapping[str, str]) -> Credential | None:
+    """Return the credential as `read` does, or None if the environment gives no feed.
+
+    A mirror of the public index that asks for no login is no feed.
+
+    Raises
+    ------
+    CredentialError
+        If what it gives is unusable.
+    """
+    given = sources.given(environ)
+    found: dict[str, Address] = {}
+    extra = [_complete(each, given, environ, found) for each in given.extra]
+    default = _complete(given.default, given, environ, found) if given.default else None
+    urls = [*extra, default] if default else extra
+    feeds = [index for url in urls if (index := parse_index(url))]
+    if not feeds:
+        if given.extra:
+            named = " and ".join(dict.fromkeys(each.source for each in given.addresses))
+            raise CredentialError(f"{named}: {_EXPECTED}")
+        return None
+    feed = replace(feeds[0], connection=given.connection)
+    known = tuple(dict.fromkeys(url for url in extra if url != default))
+    return Credential(feed, known, default, given.connection, logins=found)
 
 
 def is_set(environ: Mapping[str, str]) -> bool:
     """Return whether the environment names a credential, good or bad."""
-    return bool(environ.get("PIP_EXTRA_INDEX_URL", "").strip()) or _names_file(environ)
+    try:
+        return find(environ) is not None
+    except CredentialError:
+        return True
 
 
-def from_index(index: Index) -> Credential:
-    """Return the credential that has `index` as its only extra index."""
-    return Credential(index, (index.authenticated_url,))
+def from_index(index: Index, environ: Mapping[str, str] | None = None) -> Credential:
+    """Return the credential that has `index` as its only extra index.
+
+    Parameters
+    ----------
+    environ
+        Says what stands for the public index, and how that is reached; nothing if not given.
+    """
+    if environ is None:
+        return Credential(index, (index.authenticated_url,))
+    given = sources.given(environ)
+    default = _complete(given.default, given, environ, {}) if given.default else None
+    return Credential(index, (index.authenticated_url,), default, given.connection)
 
 
-def environment(credential: Credential, environ: Mapping[str, str]) -> dict[str, str]:
+def environment(
+    credential: Credential, environ: Mapping[str, str], *, locked: bool = True
+) -> dict[str, str]:
     """Return a copy of `environ` in which pip and uv find the private package.
 
-    pip reads ``PIP_EXTRA_INDEX_URL`` and its configuration. uv reads neither, only ``UV_INDEX``,
-    which it searches first, and ``UV_DEFAULT_INDEX``; an index that ``UV_INDEX`` names already
-    stays first. A feed on this machine is reached without the proxy.
+    pip reads ``PIP_EXTRA_INDEX_URL``, ``PIP_INDEX_URL`` and its configuration. uv reads neither,
+    only ``UV_INDEX``, which it searches first, and ``UV_DEFAULT_INDEX``; an index that ``UV_INDEX``
+    names already stays first. A feed on this machine is reached without the proxy.
+
+    Parameters
+    ----------
+    locked
+        Whether what is installed is locked with its hashes. Then uv asks the feed for the packages
+        that only it has, and last for any other, and the hash decides. Without hashes the feed
+        comes first: nothing that the public index has may take the place of a private package.
     """
-    found = {
-        **without_proxy(credential.feed.url, environ),
-        "PIP_EXTRA_INDEX_URL": " ".join(credential.extra),
-        "UV_INDEX": " ".join([*environ.get("UV_INDEX", "").split(), *credential.extra]),
-    }
+    found = credential.connection.environment(without_proxy(credential.feed.url, environ))
+    found.pop("UV_FIND_LINKS", None)
+    indexes = list(credential.extra)
+    if locked and credential.extra:
+        found |= _find_links(credential, environ)
+    if locked and credential.only and credential.extra:
+        indexes = [*_public(credential), *indexes]
+    own = environ.get("UV_INDEX", "").split()
+    found["PIP_EXTRA_INDEX_URL"] = " ".join(credential.extra)
+    # Those of an environment that this function has made are here already, in another order maybe.
+    found["UV_INDEX"] = " ".join([*(url for url in own if url not in indexes), *indexes])
     if credential.default:
-        found["UV_DEFAULT_INDEX"] = credential.default
+        found |= dict.fromkeys(("PIP_INDEX_URL", "UV_DEFAULT_INDEX"), credential.default)
+    return found
+
+
+def public(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return a copy of `environ` for what is public: without the credential of an extra index.
+
+    Where an index stands for the public one, such as a single feed, that is the only one asked.
+
+    Raises
+    ------
+    CredentialError
+        If what the environment gives is unusable.
+    """
+    given = sources.given(environ)
+    found = given.connection.environment(removed(environ))
+    if given.default:
+        url = _complete(given.default, given, environ, {})
+        found = without_proxy(url, found)
+        found |= dict.fromkeys(("PIP_INDEX_URL", "UV_DEFAULT_INDEX"), url)
     return found
 
 
 def removed(environ: Mapping[str, str]) -> dict[str, str]:
     """Return a copy of `environ` without what may hold a credential."""
-    return {name: value for name, value in environ.items() if name not in VARIABLES}
-
-
-def without_proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return a copy of `environ` in which `url` is reached directly if it is on this machine."""
-    host = urlsplit(url).hostname
-    if host not in _LOOPBACK:
-        return dict(environ)
-    hosts = environ.get("NO_PROXY") or environ.get("no_proxy")
-    direct = f"{hosts},{host}" if hosts else host
-    return {**environ, "NO_PROXY": direct, "no_proxy": direct}
+    return surroundings.without_feed(environ)
 
 
 def scrub(text: str, index: Index) -> str:
     """Return `text` without the password of `index`, in any form that a server may repeat."""
     pair = base64.b64encode(f"{index.username}:{index.password}".encode()).decode()
-    for form in (pair, index.password, quote(index.password, safe="")):
+    sent = latin_1_for_utf_8(index.password)
+    for form in (pair, index.password, quote(index.password, safe=""), sent, quote(sent, safe="")):
         text = text.replace(form, "…") if form else text
     return text
 
@@ -176,17 +241,26 @@ def write_pip_conf(index: Index, path: Path, *, template: Path) -> None:
 
 
 def write_install_conf(credential: Credential, path: Path, *, cert: str | None = None) -> None:
-    """Write a pip.conf that installs from all indexes given, readable by its owner alone.
+    """Write a pip.conf that installs locked files from all indexes, readable by its owner alone.
+
+    Of files with the same hash pip takes that of the last index, so the public one comes last: the
+    feed may list a package of its upstream that this login may not download.
 
     Parameters
     ----------
     cert
         The path of a CA bundle, where pip will run.
     """
-    lines = ["[global]", "extra-index-url ="]
-    lines += [f"    {url}" for url in credential.extra]
-    lines += [f"index-url = {credential.default}"] if credential.default else []
+    first, *others = [
+        index.pip_url if (index := parse_index(url)) else url
+        for url in (*credential.extra, *_public(credential))
+    ]
+    lines = ["[global]", f"index-url = {first}", "extra-index-url ="]
+    lines += [f"    {url}" for url in others]
     lines += [f"cert = {cert}"] if cert else []
+    lines += [f"proxy = {credential.connection.proxy}"] if credential.connection.proxy else []
+    trusted = " ".join(credential.connection.trusted)
+    lines += [f"trusted-host = {trusted}"] if trusted else []
     write_secret("\n".join(lines) + "\n", path)
 
 
@@ -199,58 +273,66 @@ def write_secret(text: str, path: Path) -> None:
     part.replace(path)
 
 
-def _credential(extra: list[str], default: str | None, *, source: str) -> Credential:
-    urls = [*extra, default] if default else extra
-    if any("${" in url for url in urls):
-        raise CredentialError(f"{source}: a placeholder of {TEMPLATE} is not filled in")
-    feeds = [index for url in urls if (index := parse_index(url))]
-    if not feeds:
-        raise CredentialError(f"{source}: expected https://USER:PASSWORD@HOST/…/simple/")
-    return Credential(feeds[0], tuple(extra), default)
+def _complete(
+    address: Address, given: sources.Sources, environ: Mapping[str, str], found: dict[str, Address]
+) -> str:
+    """Return an address with its login, which is noted in `found`; where there is none, as it is.
+
+    Raises
+    ------
+    CredentialError
+        If it has a user name whose password is found nowhere.
+    """
+    url = address.url
+    read = parts(url)
+    if read is None:
+        return url
+    if read.password is not None:
+        found.setdefault(plain(read), address)
+        return url
+    if plain(read) in found:  # an environment that we have made has it twice
+        return found[plain(read)].url
+    if (login := logins.find(url, environ, provider=given.keyring)) is None:
+        if read.username:
+            raise CredentialError(_without_password(address, given))
+        return url
+    complete = Index(plain(read), login.username, login.password).authenticated_url
+    found[plain(read)] = Address(complete, login.source)
+    return complete
 
 
-class _Parser(configparser.RawConfigParser):
-    def optionxform(self, optionstr: str) -> str:
-        """Take ``extra_index_url`` for ``extra-index-url``, as pip does."""
-        return optionstr.lower().replace("_", "-")
-
-
-def _names_file(environ: Mapping[str, str]) -> bool:
-    return environ.get("PIP_CONFIG_FILE", "") not in {"", os.devnull}
-
-
-def _configured(path: Path) -> dict[str, list[str]]:
-    parser = _Parser()
-    try:
-        parser.read_string(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror
-    except (configparser.Error, UnicodeDecodeError):
-        reason = f"not a pip configuration file; {TEMPLATE} shows one"
-    else:
-        found = {
-            name: " ".join(parser.get(part, name, fallback="") for part in _SECTIONS).split()
-            for name in ("extra-index-url", "index-url")
-        }
-        if any(found.values()):
-            return found
-        reason = f"has no extra-index-url; {TEMPLATE} shows one"
-    # Not chained: a parser's error quotes the line, and with it the credential.
-    raise CredentialError(f"PIP_CONFIG_FILE ({path}): {reason}") from None
-
-
-def parse_index(url: str) -> Index | None:
-    """Return the authenticated index that `url` stands for, or None if it has no user name."""
-    try:
-        parts = urlsplit(url)
-        usable = bool(parts.hostname and parts.username and parts.port != 0)
-    except ValueError:
-        return None
-    if parts.scheme not in {"http", "https"} or not usable:
-        return None
-    address = parts.netloc.rpartition("@")[2]
-    return Index(
-        urlunsplit((parts.scheme, address, parts.path, "", "")),
-        unquote(parts.username or ""),
-        unquote(parts.password or ""),
+def _without_password(address: Address, given: sources.Sources) -> str:
+    read = parts(address.url)
+    host = read.hostname if read else ""
+    keyring = "is disabled" if given.keyring == logins.DISABLED else "has none"
+    return (
+        f"{address.source}: the address of {host} has a user name and no password, .netrc has none "
+        f"for it and the keyring {keyring}: put one there, or write USER:PASSWORD@{host} (USER:@ "
+        "if it is empty)"
     )
+
+
+def _public(credential: Credential) -> tuple[str, ...]:
+    """Return the index of public packages, to be named: nothing else can come before a feed."""
+    if credential.single:
+        return (str(credential.default),)
+    if credential.default:
+        return (credential.default,)
+    with suppress(ImportError):  # on an executor, which installs nothing
+        from pypi_simple import PYPI_SIMPLE_ENDPOINT  # noqa: PLC0415 # not where it is missing
+
+        return (PYPI_SIMPLE_ENDPOINT,)
+    return ()
+
+
+def _find_links(credential: Credential, environ: Mapping[str, str]) -> dict[str, str]:
+    """Let uv take these packages from the feed's pages, whatever another index has of the name.
+
+    Of pages that the environment has, those of the feed stay, which this function has put there:
+    the user's own would be one more source.
+    """
+    base = credential.feed.authenticated_url.rstrip("/")
+    pages = [f"{base}/{name}/" for name in credential.only]
+    given = environ.get("UV_FIND_LINKS", "").split(",")
+    ours = [each for each in given if each.startswith(f"{base}/") and each not in pages]
+    return {"UV_FIND_LINKS": ",".join([*ours, *pages])} if ours or pages else {}

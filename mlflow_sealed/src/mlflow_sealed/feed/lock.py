@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +58,8 @@ def lock(project: Project, *, same_version: bool = False) -> None:
     """Resolve all requirements anew, as far as the locks do not say, and write the locks.
 
     The project's own packages are taken from a feed of its own that has the wheels of the present
-    sources and nothing else, so that their hashes are known before they are published.
+    sources and nothing else, so that their hashes are known before they are published. All others
+    are taken from the public index, or from what the environment says stands for it.
 
     Parameters
     ----------
@@ -68,13 +70,15 @@ def lock(project: Project, *, same_version: bool = False) -> None:
     ------
     LockError
         If the sources of a package changed under a version that is locked.
+    mlflow_sealed.feed.credential.CredentialError
+        If the environment gives an index that is unusable.
     mlflow_sealed.process.ProcessError
         If the build or uv fails.
     """
     # What is part of a package comes before its wheel is built.
     packaged = [name for name in project.locks if _is_packaged(name, project)]
     for name in packaged:
-        _compile(project, name, dict(os.environ))
+        _compile(project, name, credential.public(os.environ))
     with tempfile.TemporaryDirectory() as folder:
         feed = LocalFeed(Path(folder) / "feed")
         feed.packages.mkdir(parents=True)
@@ -85,7 +89,8 @@ def lock(project: Project, *, same_version: bool = False) -> None:
                     _check_unchanged(wheel, project)
                 shutil.move(wheel, feed.packages)
         with feed.serving(process.free_port()) as index:
-            environ = credential.environment(credential.from_index(index), os.environ)
+            found = credential.from_index(index, os.environ)
+            environ = credential.environment(found, credential.public(os.environ), locked=False)
             for name in [name for name in project.locks if name not in packaged]:
                 _compile(project, name, environ)
 
@@ -135,6 +140,7 @@ def _compile(project: Project, name: str, environ: dict[str, str]) -> None:
     ours = [_distribution(folder) for folder in project.packages.folders]
     # uv keeps the hashes that a lock has for a version: those of ours are of these sources.
     options = [part for each in ours for part in ("--upgrade-package", each)]
+    options += _cool_down(ours, os.environ)
     if wanted.editable:
         options += [part for each in ours for part in ("--no-emit-package", each)]
     process.run(
@@ -149,6 +155,17 @@ def _compile(project: Project, name: str, environ: dict[str, str]) -> None:
         env=environ,
         hint="see what uv says above",
     )
+
+
+def _cool_down(ours: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    """Let the user's cool-down hold for what is public.
+
+    uv takes a file of an index that gives no date, as many feeds do, for a new one.
+    """
+    if not (newest := environ.get("UV_EXCLUDE_NEWER")):
+        return []
+    exempt = (part for each in ours for part in ("--exclude-newer-package", f"{each}=false"))
+    return ["--exclude-newer", newest, *exempt]
 
 
 def _distribution(folder: Path) -> str:

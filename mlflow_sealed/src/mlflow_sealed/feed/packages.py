@@ -14,15 +14,15 @@ def publish_package(folder: Path, project: Project, target: upload_address.Targe
     ------
     mlflow_sealed.feed.lock.LockError
         If a lock has another wheel.
-    mlflow_sealed.feed.publish.PublishError
+    mlflow_sealed.feed.answers.FeedError
         If the feed does not take it.
     """
     with tempfile.TemporaryDirectory() as made:
         wheel = publish.build_wheel(folder, Path(made))
         lock.check(wheel, project)
-        uploaded = publish.publish(wheel, target)
-        verb = "published" if uploaded else "already there, the same bytes:"
-        return f"{verb} {wheel.name} sha256 {publish.sha256(wheel)} on {target.index.url}"
+        outcome = publish.publish(wheel, target)
+        told = f"{wheel.name} sha256 {publish.sha256(wheel)}"
+        return _line(told, outcome, target)
 
 
 def publish_packages(project: Project, target: upload_address.Target) -> list[str]:
@@ -31,3 +31,13 @@ def publish_packages(project: Project, target: upload_address.Target) -> list[st
         publish_package(project.root / folder, project, target)
         for folder in project.packages.folders
     ]
+
+
+def _line(wheel: str, outcome: publish.Outcome, target: upload_address.Target) -> str:
+    if outcome.unseen:
+        return (
+            f"published {wheel} to {target.upload_url}; not shown by the index yet "
+            f"({target.index.url}): {outcome.unseen}"
+        )
+    verb = "published" if outcome.uploaded else "already there, the same bytes:"
+    return f"{verb} {wheel} on {target.index.url}"

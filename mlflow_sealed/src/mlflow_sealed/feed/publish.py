@@ -1,39 +1,49 @@
 """Publish a private package to a feed: build it, check it, upload it, never replace it."""
 
 import hashlib
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from json import JSONDecodeError
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
-
-import requests
-from packaging.utils import canonicalize_name, parse_wheel_filename
-from pypi_simple import (
-    NoSuchProjectError,
-    PyPISimple,
-    UnsupportedContentTypeError,
-    UnsupportedRepoVersionError,
-)
 
 from mlflow_sealed import process
-from mlflow_sealed.feed import credential
-from mlflow_sealed.feed.credential import Index
+from mlflow_sealed.feed import reading, upload
+from mlflow_sealed.feed.answers import AnswerError, FeedError
 from mlflow_sealed.feed.upload_address import Target
 
 SOURCE_DATE_EPOCH: Final = "1580601600"
 """The date of every file in the wheel: 2020-02-02 00:00 UTC, which is hatchling's own default."""
 
-_TIMEOUT_S: Final = 30
+_WAITS_S: Final = (0.0, 1.0, 3.0)
+"""Before each look at the index after an upload: some servers write it a moment later."""
+
+_TAKEN: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT})
+"""What servers answer to an upload of a file that they have; a wrong password may be 403 too."""
 
 
-class PublishError(Exception):
-    """The package cannot be published; the message says why and what to do."""
+class OtherBytesError(FeedError):
+    """The feed has other bytes under a version; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of publishing a wheel.
+
+    Attributes
+    ----------
+    uploaded
+        False if the feed had the same bytes already.
+    unseen
+        Why the index does not show the uploaded wheel yet; empty if it does.
+    """
+
+    uploaded: bool
+    unseen: str = ""
 
 
 def build_wheel(project: Path, folder: Path) -> Path:
@@ -51,7 +61,7 @@ def build_wheel(project: Path, folder: Path) -> Path:
     with tempfile.TemporaryDirectory() as parent:
         sources = _with_plain_modes(project, Path(parent))
         command = ("build", "--wheel", "--no-isolation", "--outdir", str(folder), str(sources))
-        done = _python(*command, environ={"SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH})
+        done = upload.run_python(*command, environ={"SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH})
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
         print(done.stdout, done.stderr, file=sys.stderr)
@@ -64,129 +74,66 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def publish(wheel: Path, target: Target) -> bool:
+def publish(wheel: Path, target: Target) -> Outcome:
     """Publish `wheel`, unless the feed has it already.
 
-    Returns
-    -------
-    bool
-        True if it was uploaded, False if the feed had the same bytes.
+    What the server has taken is never called a failure: where the index does not show it, or cannot
+    be read, the outcome says so.
 
     Raises
     ------
-    PublishError
-        If the feed has other bytes under this version, refuses the credential, cannot be reached,
-        or does not show the wheel afterwards.
+    OtherBytesError
+        If the feed has other bytes under this version.
+    mlflow_sealed.feed.answers.FeedError
+        If it refuses the credential or the wheel, or cannot be reached.
     """
-    published = published_sha256(wheel.name, target.index)
-    if published is None:
-        _check(wheel)
-        _upload(wheel, target)
-        published = published_sha256(wheel.name, target.index)
-    elif published == sha256(wheel):
-        return False
-    if published != sha256(wheel):
-        raise PublishError(
+    if _shows(wheel, target):
+        return Outcome(uploaded=False)
+    upload.check(wheel)
+    try:
+        upload.upload(wheel, target)
+    except AnswerError as error:
+        # Another publisher was quicker, or the index did not show it yet.
+        if error.status in _TAKEN and _shows(wheel, target):
+            return Outcome(uploaded=False)
+        raise
+    return Outcome(uploaded=True, unseen=_unseen(wheel, target))
+
+
+def _shows(wheel: Path, target: Target) -> bool:
+    """Return whether the feed shows these bytes; other bytes under the version are an error."""
+    published = _published(wheel.name, target)
+    if published not in {None, sha256(wheel)}:
+        raise OtherBytesError(
             f"{target.index.url} has {wheel.name} with sha256 {published}, these sources give "
             f"{sha256(wheel)}: raise the version, a published one never changes"
         )
-    return True
+    return published is not None
 
 
-def published_sha256(filename: str, index: Index) -> str | None:
-    """Return the SHA-256 of a wheel on a feed, or None if it is not there.
+def _published(filename: str, target: Target) -> str | None:
+    *guesses, last = target.indexes
+    for index in guesses:
+        with suppress(AnswerError):  # servers answer what they like where they have no index
+            if found := reading.published_sha256(filename, index):
+                return found
+    return reading.published_sha256(filename, last)
 
-    Raises
-    ------
-    PublishError
-        If the feed cannot be asked.
-    """
-    project = canonicalize_name(parse_wheel_filename(filename)[0])
-    with _client(index) as client:
+
+def _unseen(wheel: Path, target: Target) -> str:
+    for wait in _WAITS_S:
+        time.sleep(wait)
         try:
-            page = client.get_project_page(project, timeout=_TIMEOUT_S)
-            for package in page.packages:
-                if package.filename == filename:
-                    return package.digests.get("sha256") or _downloaded_sha256(package.url, client)
-        except NoSuchProjectError:
-            return None
-        except (UnsupportedContentTypeError, UnsupportedRepoVersionError, JSONDecodeError):
-            raise PublishError(f"{index.url} is not a package index: check the address") from None
-        except requests.RequestException as error:
-            raise PublishError(_reason(error, index)) from None
-    return None
-
-
-def _client(index: Index) -> PyPISimple:
-    session = requests.Session()
-    session.auth = (index.username, index.password)
-    # A feed on this machine is no business of a proxy's.
-    session.trust_env = credential.without_proxy(index.url, {}) == {}
-    return PyPISimple(index.url, session=session)
+            if _shows(wheel, target):
+                return ""
+        except OtherBytesError:
+            raise
+        except FeedError as error:
+            return str(error)
+    return "it does not list the file"
 
 
 def _with_plain_modes(project: Path, parent: Path) -> Path:
     copy = parent / project.name
     shutil.copytree(project, copy, copy_function=shutil.copyfile)
     return copy
-
-
-def _python(
-    module: str, *arguments: str, environ: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    command = (sys.executable, "-m", module, *arguments)
-    return process.captured(command, env={**os.environ, **(environ or {})})
-
-
-def _check(wheel: Path) -> None:
-    done = _python("twine", "check", "--strict", str(wheel))
-    if done.returncode:
-        raise PublishError(f"twine check refuses {wheel.name}: {' '.join(done.stdout.split())}")
-
-
-def _upload(wheel: Path, target: Target) -> None:
-    environ = {
-        **credential.without_proxy(target.upload_url, os.environ),
-        "TWINE_REPOSITORY_URL": target.upload_url,
-        "TWINE_USERNAME": target.index.username,
-        "TWINE_PASSWORD": target.index.password,
-        "TWINE_NON_INTERACTIVE": "1",
-    }
-    done = _python("twine", "upload", "--disable-progress-bar", str(wheel), environ=environ)
-    if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        said = credential.scrub(lines[-1].strip(), target.index) if lines else "it said nothing"
-        raise PublishError(f"twine could not upload to {target.upload_url}: {said}")
-
-
-def _downloaded_sha256(url: str, client: PyPISimple) -> str:
-    home, other = urlsplit(client.endpoint).netloc, urlsplit(url).netloc
-    response = (
-        client.s.get(url, timeout=_TIMEOUT_S)
-        if home == other
-        else requests.get(url, timeout=_TIMEOUT_S)
-    )
-    response.raise_for_status()
-    return hashlib.sha256(response.content).hexdigest()
-
-
-def check_access(index: Index, package: str) -> None:
-    """Ask a feed for the page of a package, to see whether it lets us in.
-
-    Raises
-    ------
-    PublishError
-        If it refuses the credential, cannot be reached, or is no package index.
-    """
-    published_sha256(f"{package}-0-py3-none-any.whl", index)
-
-
-def _reason(error: requests.RequestException, index: Index) -> str:
-    status = error.response.status_code if error.response is not None else None
-    if status in {401, 403}:
-        return f"{index.url} refuses the user name or password (status {status}): check them"
-    if status is not None:
-        return f"{index.url} answered with status {status}: check the address, or try again later"
-    return (
-        f"{index.url} cannot be reached ({type(error).__name__}): is it up, is the address right?"
-    )

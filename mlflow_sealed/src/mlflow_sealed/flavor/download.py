@@ -5,6 +5,8 @@ from pathlib import Path
 
 import mlflow.artifacts
 
+from mlflow_sealed.tracking import check_artifacts
+
 
 def download(uri: str, folder: Path) -> Path:
     """Copy a model to a folder and return where its files are.
@@ -24,7 +26,10 @@ def download(uri: str, folder: Path) -> Path:
     ------
     mlflow.exceptions.MlflowException
         If there is no such model.
+    mlflow_sealed.drivers.DriverError
+        If it is stored where it cannot be read with what is installed.
     """
+    check_artifacts(uri)
     model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
     for bytecode in list(model.rglob("__pycache__")):
         shutil.rmtree(bytecode)

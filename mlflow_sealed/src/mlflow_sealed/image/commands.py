@@ -3,21 +3,27 @@
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import mlflow
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 
 from mlflow_sealed import process, project, tracking
 from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
-from mlflow_sealed.image import check, docker, docker_config, release, sbom
+from mlflow_sealed.image import check, docker, docker_config, plugin, reach, release, sbom
 from mlflow_sealed.image.origin import active_run
+from mlflow_sealed.parser import Parser
 from mlflow_sealed.project import Project
+
+_SLACK: Final = 16 << 20
+"""What a build writes to the temporary folder besides the model, in bytes, and some to spare."""
 
 
 @process.command(*FAILURES, check.CheckError, MlflowException)
@@ -47,12 +53,20 @@ def build(ours: Project) -> None:
         If the image does not answer as recorded; its tag is removed then.
     mlflow_sealed.process.ProcessError, mlflow_sealed.feed.credential.CredentialError
         If the build fails, or the model's run is gone, without which no image can be tested.
+    mlflow_sealed.feed.answers.FeedError
+        If the feed refuses the login or cannot be reached, and the engine is on this machine.
     """
-    run_id = mlflow.models.get_model_info(ours.champion).run_id
-    active_run(run_id, of=ours.champion)  # before a build of minutes
+    tracking.check_artifacts(ours.champion)
+    model = Model.load(ours.champion)
+    active_run(model.run_id, of=ours.champion)  # before a build of minutes
+    need_room(model.model_size_bytes or 0)
+    folder = config(ours)
     with credential_or_local(ours.root) as found:
         environ = credential.environment(found, os.environ)
-        environ["DOCKER_CONFIG"] = str(config(ours))
+        if docker.find_builder(environ).is_here((), environ):
+            plugin.bundle(found)
+            reach.check(found)
+        environ["DOCKER_CONFIG"] = str(folder)
         process.run(build_command(ours), env=environ, hint="see its output above")
     image = image_name(ours)
     try:
@@ -63,8 +77,34 @@ def build(ours: Project) -> None:
         raise
 
 
+def need_room(model_bytes: int) -> None:
+    """Stop if the temporary folder has no room for MLflow's copy of a model, and for ours.
+
+    Raises
+    ------
+    mlflow_sealed.process.ProcessError
+        If it has less than that.
+    """
+    needed = 2 * model_bytes + _SLACK
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    if free < needed:
+        raise process.ProcessError(
+            f"the temporary folder has {free >> 20} MiB free, and the build needs {needed >> 20}: "
+            "free some, or set TMPDIR to a folder with more room"
+        )
+
+
 def config(ours: Project) -> Path:
-    """Make the DOCKER_CONFIG folder of a project and return its path."""
+    """Make the DOCKER_CONFIG folder of a project and return its path.
+
+    Raises
+    ------
+    mlflow_sealed.process.ProcessError
+        If docker on PATH is another program, or no client can build with BuildKit; or the folder
+        cannot be made.
+    """
+    docker.refuse_imitation(os.environ)
+    docker.find_builder(os.environ)
     folder = ours.root / docker_config.FOLDER
     return docker_config.make(os.environ, ours.lock("server"), folder)
 
@@ -92,6 +132,7 @@ def test(image: str) -> None:
 
 
 def _json(uri: str, name: str = "") -> dict[str, Any]:
+    tracking.check_artifacts(uri)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder), name)
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -123,7 +164,7 @@ def _tell_pipeline(name: str, value: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mlflow-sealed image", description=__doc__)
+    parser = Parser(prog="mlflow-sealed image", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     building = commands.add_parser("build", help="build the champion's image, and test it")

@@ -19,7 +19,11 @@ HEADER: Final = "# Build an image that can serve mlflow models."
 """The first line of every Dockerfile that MLflow writes."""
 
 _BASE: Final = re.compile(r"^FROM (python:\d+\.\d+(?:\.\d+)?-slim)$", re.MULTILINE)
+_COPY: Final = re.compile(r"^COPY (.+) /opt/ml/model$", re.MULTILINE)
 _SERVES: Final = "C._serve('local')"
+_TOOLKIT: Final = re.compile(r"^mlflow-sealed==.*(?:\n {4}--hash=.*)+\n", re.MULTILINE)
+"""The entry of this distribution in a lock."""
+
 _BOOLEAN: Final = frozenset(
     f"--{name}"
     for name in (
@@ -83,11 +87,8 @@ def parse(arguments: Sequence[str]) -> Build | None:
 
 def is_mlflows(build: Build) -> bool:
     """Return whether it is MLflow that asks for this build."""
-    try:
-        text = build.dockerfile.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        text = ""
-    return text.startswith(HEADER) or (build.folder / "model_dir" / "MLmodel").is_file()
+    places = ("model_dir/MLmodel", "model_dir/*/MLmodel")
+    return _text(build).startswith(HEADER) or any(any(build.folder.glob(place)) for place in places)
 
 
 def base(build: Build) -> str:
@@ -99,7 +100,7 @@ def base(build: Build) -> str:
         If the Dockerfile is not the one that MLflow writes for a model with a Python version and
         ``--env-manager local``.
     """
-    text = build.dockerfile.read_text(encoding="utf-8") if build.dockerfile.is_file() else ""
+    text = _text(build)
     found = _BASE.findall(text)
     sources = re.findall(r"^FROM .*$", text, re.MULTILINE | re.IGNORECASE)
     if not text.startswith(HEADER) or len(sources) != 1 or not found or _SERVES not in text:
@@ -111,6 +112,28 @@ def base(build: Build) -> str:
     return str(found[0])
 
 
+def model(build: Build) -> Path:
+    """Return the folder of the model that MLflow downloaded for the build.
+
+    Which one it is depends on the model's address: ``model_dir`` for ``models:/NAME@ALIAS``, a
+    folder in it for ``runs:/…`` and for a folder. MLflow's Dockerfile names it.
+
+    Raises
+    ------
+    BuildError
+        If there is none.
+    """
+    parent = (build.folder / "model_dir").resolve()
+    for source in _COPY.findall(_text(build)):
+        folder: Path = (build.folder / source).resolve()
+        if folder.is_relative_to(parent) and (folder / "MLmodel").is_file():
+            return folder
+    raise BuildError(
+        "the build has no model: name one with mlflow models build-docker -m MODEL, such as "
+        "models:/NAME@ALIAS"
+    )
+
+
 def make(build: Build, lock: Path, folder: Path) -> None:
     """Make our context in `folder`: the model, as it was logged, and the lock of the server.
 
@@ -119,18 +142,27 @@ def make(build: Build, lock: Path, folder: Path) -> None:
     BuildError
         If there is no model, or its files are not those that were logged.
     """
-    model = build.folder / "model_dir"
-    if not (model / "MLmodel").is_file():
-        raise BuildError("the build has no model: name one with -m models:/NAME@ALIAS")
     # Loading a model in place leaves bytecode there, which would shadow model.py.
-    shutil.copytree(model, folder / "model_dir", ignore=shutil.ignore_patterns("__pycache__"))
+    bytecode = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(model(build), folder / "model_dir", ignore=bytecode)
     try:
         manifest.check(folder / "model_dir")
     except manifest.ManifestError as error:
         raise BuildError(str(error)) from error
-    shutil.copyfile(lock, folder / LOCK)
+    text = toolkit_first(lock.read_text(encoding="utf-8"))
+    (folder / LOCK).write_text(text, encoding="utf-8")
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)  # another user reads it in the container
+
+
+def toolkit_first(lock: str) -> str:
+    """Return a lock whose first entry is this distribution, which only the feed has.
+
+    pip stops at the first package that it does not find. A feed that is down costs the retries of
+    one package then, not those of a hundred.
+    """
+    entry = "".join(_TOOLKIT.findall(lock))
+    return entry + _TOOLKIT.sub("", lock)
 
 
 def imports(model: Path) -> list[str]:
@@ -142,6 +174,14 @@ def imports(model: Path) -> list[str]:
     names += [node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
     tops = {name.partition(".")[0] for name in names}
     return sorted(tops - sys.stdlib_module_names - {""})
+
+
+def _text(build: Build) -> str:
+    """Return the text of the Dockerfile, or nothing if it cannot be read."""
+    try:
+        return build.dockerfile.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _option(argument: str, left: Iterator[str]) -> tuple[str, str, list[str]]:

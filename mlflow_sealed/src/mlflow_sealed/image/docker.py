@@ -13,6 +13,17 @@ from mlflow_sealed import process
 _BUILT_IN: Final = range(18, 23)
 """Versions of the client that have BuildKit inside; later ones need the buildx plugin."""
 
+_OFF: Final = frozenset({"0", "f", "false"})
+"""What the client takes for false; it would build without plugins then."""
+
+_HERE: Final = frozenset({"unix", "npipe", "fd"})
+"""The schemes of an engine's address that cannot be of another machine."""
+
+_DRIVERS_HERE: Final = frozenset({"docker", "docker-container"})
+"""The drivers of buildx that build where the engine is."""
+
+_IMITATIONS: Final = ("podman", "nerdctl", "finch")
+
 _NO_CLIENT: Final = (
     "no docker client here can build with BuildKit, which keeps the credential out of the image: "
     "install the buildx plugin (Docker's docker-buildx-plugin), or Debian's docker.io"
@@ -43,6 +54,35 @@ class Builder:
         load = [] if keeps else ["--load"]
         return [self.client, *flags, "buildx", "build", *load, *arguments]
 
+    def is_here(self, flags: Sequence[str], environ: Mapping[str, str]) -> bool:
+        """Return whether it builds on this machine; False too if that cannot be told."""
+        shown = (*flags, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+        if _output([self.client, *shown], environ).partition("://")[0] not in _HERE:
+            return False
+        said = _output([self.client, *flags, "buildx", "inspect"], environ) if self.buildx else ""
+        drivers = re.findall(r"^Driver:\s*(\S+)", said, re.MULTILINE)
+        return _DRIVERS_HERE.issuperset(drivers)
+
+
+def refuse_imitation(environ: Mapping[str, str]) -> None:
+    """Stop if the ``docker`` that PATH finds first is not Docker's own client.
+
+    podman and nerdctl know no CLI plugins, and do not say so: they would build MLflow's own
+    Dockerfile.
+
+    Raises
+    ------
+    mlflow_sealed.process.ProcessError
+        If it is another program; names it.
+    """
+    first = next(clients(environ), None)
+    if first and not _is_dockers(first, environ):
+        raise process.ProcessError(
+            f"docker on PATH is {_name(first, environ)}, which knows no CLI plugins: it would "
+            "build MLflow's own Dockerfile, which runs as root and cannot use the feed's "
+            "credential. Put Docker's own client first on PATH"
+        )
+
 
 def find_builder(environ: Mapping[str, str]) -> Builder:
     """Return the first client on PATH that can build with BuildKit.
@@ -52,14 +92,17 @@ def find_builder(environ: Mapping[str, str]) -> Builder:
     mlflow_sealed.process.ProcessError
         If there is none, or DOCKER_BUILDKIT=0 forbids it.
     """
-    if environ.get("DOCKER_BUILDKIT") in {"0", "false"}:
+    buildkit = environ.get("DOCKER_BUILDKIT", "")
+    if buildkit.lower() in _OFF:
         raise process.ProcessError(
-            "DOCKER_BUILDKIT=0 asks for the old builder, which has no secrets: unset it"
+            f"DOCKER_BUILDKIT={buildkit} asks for the old builder, which has no secrets: unset it"
         )
     for client in clients(environ):
+        if not _is_dockers(client, environ):
+            continue
         if _output([client, "buildx", "version"], environ):
             return Builder(client, buildx=True)
-        version = _output([client, "version", "--format", "{{.Client.Version}}"], environ)
+        version = _output([client, "version", "--format", "{{.Client.Version}}"], _plain(environ))
         if version.split(".")[0] in map(str, _BUILT_IN):
             return Builder(client, buildx=False)
     raise process.ProcessError(_NO_CLIENT)
@@ -88,6 +131,8 @@ def ask(*arguments: str, stdin: bytes | None = None) -> bytes:
         raise process.ProcessError(
             "docker is not installed: https://docs.docker.com/engine/install/ says how"
         ) from None
+    except OSError as error:
+        raise process.ProcessError(f"docker cannot be run: {error.strerror}") from error
     if done.returncode:
         lines = done.stderr.decode(errors="replace").split("\n")
         said = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
@@ -97,5 +142,25 @@ def ask(*arguments: str, stdin: bytes | None = None) -> bytes:
 
 def _output(command: Sequence[str], environ: Mapping[str, str]) -> str:
     """Return the output; docker version prints the client's, and fails, without an engine."""
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+    try:
+        done = subprocess.run(command, env=environ, capture_output=True, check=False)
+    except OSError:  # a program of another machine, a script without its interpreter
+        return ""
+    return done.stdout.decode(errors="replace").strip()
+
+
+def _is_dockers(client: str, environ: Mapping[str, str]) -> bool:
+    # The capital counts: podman that is called docker says 'docker version 5.4.2'.
+    return _output([client, "--version"], _plain(environ)).startswith("Docker version")
+
+
+def _plain(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a client without a configuration: a faulty one ends any command."""
+    return {**environ, "DOCKER_CONFIG": os.devnull}
+
+
+def _name(client: str, environ: Mapping[str, str]) -> str:
+    """Return what a client calls itself, or the file that it is a link to."""
+    said = [_output([client, question], environ) for question in ("--version", "version")]
+    told = " ".join([*said, Path(client).resolve().name]).lower()
+    return next((name for name in _IMITATIONS if name in told), "not Docker's own client")

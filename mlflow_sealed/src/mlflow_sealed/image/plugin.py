@@ -7,6 +7,8 @@ the builder. Every build that is not MLflow's goes on to Docker as if the plugin
 import ipaddress
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,7 +61,9 @@ def main(arguments: Sequence[str]) -> int:
         return build(found, flags, environ, lock=Path(lock))
     except FAILURES as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+    except OSError as error:
+        print(f"error: the build's files cannot be written: {_why(error)}", file=sys.stderr)
+    return 1
 
 
 def build(
@@ -73,6 +77,7 @@ def build(
     base = context.base(asked)
     found = credential.read(environ)
     builder = docker.find_builder(environ)
+    doubt = build_doubt(found, here=builder.is_here(flags, environ))
     with _interruptible(), tempfile.TemporaryDirectory(prefix="mlflow-model-") as name:
         folder = Path(name)
         (folder / "context").mkdir()
@@ -83,24 +88,66 @@ def build(
             *("--build-arg", f"BASE={base}"),
             *("--build-arg", f"MODULES={' '.join(context.imports(folder / 'context/model_dir'))}"),
             *_labels(folder / "context" / "model_dir", base),
-            *_secrets(found, folder, environ),
+            *_secrets(found, folder),
             *_cache(environ),
             *("--file", str(context.DOCKERFILE), str(folder / "context")),
         ]
-        return _run(builder.command(flags, options), {**environ, "DOCKER_BUILDKIT": "1"})
+        status = _run(builder.command(flags, options), {**environ, "DOCKER_BUILDKIT": "1"})
+    if status and doubt:
+        print(f"error: the build failed, which may be why: {doubt}", file=sys.stderr)
+    return status
 
 
-def _secrets(
-    found: credential.Credential, folder: Path, environ: Mapping[str, str]
-) -> tuple[str, ...]:
+def build_doubt(found: credential.Credential, *, here: bool) -> str:
+    """Ask the feed before a build, and return what is wrong with it, or nothing.
+
+    Parameters
+    ----------
+    here
+        Whether the engine is on this machine. One elsewhere may reach a feed that we do not, so
+        what is wrong is a warning then.
+
+    Raises
+    ------
+    mlflow_sealed.image.context.BuildError
+        If something is wrong, and the engine is here.
+    mlflow_sealed.process.ProcessError
+        If the CA bundle that is named is no file.
+    """
+    from mlflow_sealed.image import reach  # noqa: PLC0415 # half a second, at each docker build
+
+    bundle(found)
+    try:
+        reach.check(found)
+    except reach.FeedError as error:
+        if here:
+            raise context.BuildError(str(error)) from None
+        print(f"warning: asked from this machine, not the engine's: {error}", file=sys.stderr)
+        return str(error)
+    return ""
+
+
+def bundle(found: credential.Credential) -> Path | None:
+    """Return the CA bundle that PIP_CERT or pip.conf names, if one does.
+
+    Raises
+    ------
+    mlflow_sealed.process.ProcessError
+        If it is no file.
+    """
+    named = found.connection.cert
+    if named and not Path(named).is_file():
+        raise process.ProcessError(f"PIP_CERT ({named}) is no file: name the CA bundle, or unset")
+    return Path(named).resolve() if named else None
+
+
+def _secrets(found: credential.Credential, folder: Path) -> tuple[str, ...]:
     """Write the credential for the build and return the options that name it."""
-    bundle = environ.get("PIP_CERT")
-    if bundle and not Path(bundle).is_file():
-        raise process.ProcessError(f"PIP_CERT ({bundle}) is no file: name the CA bundle, or unset")
+    certificates = bundle(found)
     pip_conf = folder / "pip.conf"
-    credential.write_install_conf(found, pip_conf, cert=CA_BUNDLE if bundle else None)
-    certificates = ("--secret", f"id=ca_bundle,src={Path(bundle).resolve()}") if bundle else ()
-    return ("--secret", f"id=pip_conf,src={pip_conf}", *certificates)
+    credential.write_install_conf(found, pip_conf, cert=CA_BUNDLE if certificates else None)
+    more = ("--secret", f"id=ca_bundle,src={certificates}") if certificates else ()
+    return ("--secret", f"id=pip_conf,src={pip_conf}", *more)
 
 
 def _cache(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -125,6 +172,14 @@ def _is_loopback(host: str) -> bool:
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"
+
+
+def _why(error: OSError) -> str:
+    """Return the reason without a path; shutil's own error has a text with one for each file."""
+    files = error.args[0] if isinstance(error, shutil.Error) else []
+    reason = error.strerror or re.sub(r"^\[Errno \d+\] |: '.*", "", str(files[0][2]))
+    reason = reason.partition(" in [")[0]  # all folders that tempfile has tried
+    return f"{reason} (TMPDIR can name another folder)"
 
 
 def _pass_on(flags: Sequence[str], asked: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -7,7 +7,8 @@ from pathlib import Path
 from mlflow.exceptions import MlflowException
 
 from mlflow_sealed import process, project, tracking
-from mlflow_sealed.command import Parser, be_quiet
+from mlflow_sealed.command import be_quiet
+from mlflow_sealed.parser import Parser
 from mlflow_sealed.project import Project, ProjectError
 from mlflow_sealed.training.register.interruption import deferred
 from mlflow_sealed.training.register.versions import CHAMPION, RegisteredModel, RegistryError

@@ -24,6 +24,7 @@ from mlflow.models.model import ModelInfo
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE as NOTE  # an experiment's too
 
+from mlflow_sealed import drivers, tracking
 from mlflow_sealed.project import Project
 from mlflow_sealed.training import liveness
 from mlflow_sealed.training.measure.comparison import Comparison
@@ -55,13 +56,20 @@ def start_run(project: Project) -> mlflow.ActiveRun:
     That is the run that ``mlflow run`` has made, unless nobody named an experiment and it lies in
     MLflow's Default one: then the training gets a run in the project's experiment, and a note is
     left there.
+
+    Raises
+    ------
+    mlflow_sealed.drivers.DriverError, OSError
+        If the tracking server, or the artifacts' address, cannot be used from here.
     """
+    tracking.prepare(project.names.experiment)
     mlflow.set_system_metrics_sampling_interval(_SAMPLE_EVERY_S)
     experiment, made = project.names.experiment, os.environ.get("MLFLOW_RUN_ID")
     if not made:
-        mlflow.set_experiment(experiment)
+        drivers.check_artifacts(mlflow.set_experiment(experiment).artifact_location)
         return mlflow.start_run(tags=liveness.tag(), log_system_metrics=True)
     info = mlflow.get_run(made)
+    drivers.check_artifacts(info.info.artifact_uri)
     del os.environ["MLFLOW_RUN_ID"]  # MLflow would take the first nested run for this one
     if info.info.experiment_id != _DEFAULT_EXPERIMENT_ID:
         return mlflow.start_run(run_id=made, tags=liveness.tag(), log_system_metrics=True)

@@ -1,21 +1,13 @@
 """Let one process of this machine at a time decide on a model's champion."""
 
-import fcntl
-import hashlib
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Final
+from contextlib import AbstractContextManager
 
 import mlflow
 
-_SQLITE: Final = "sqlite:///"
+from mlflow_sealed import tracking_store
 
 
-@contextmanager
-def locked(name: str) -> Iterator[None]:
+def locked(name: str) -> AbstractContextManager[None]:
     """Keep other trainings and promotions of this machine waiting.
 
     MLflow sets an alias without looking at what it was. So whoever reads the champion, decides and
@@ -28,14 +20,4 @@ def locked(name: str) -> Iterator[None]:
     name
         The registered model's.
     """
-    with _file(name).open("w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _file(model: str) -> Path:
-    uri = mlflow.get_tracking_uri()
-    if uri.startswith(_SQLITE):
-        return Path(f"{Path(uri.removeprefix(_SQLITE)).resolve()}.lock")
-    name = hashlib.sha256(uri.encode()).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"{model}-{os.getuid()}-{name}.lock"
+    return tracking_store.locked(mlflow.get_tracking_uri(), name)

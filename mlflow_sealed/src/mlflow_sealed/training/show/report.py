@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus
 from mlflow.exceptions import MlflowException
 
+from mlflow_sealed import drivers
 from mlflow_sealed.project import Project
 from mlflow_sealed.tracking import find_run
 from mlflow_sealed.training.register.versions import CHAMPION, PROMOTION, RegisteredModel
@@ -93,7 +94,10 @@ def report(project: Project, run: Run) -> str:
     ------
     ReportError
         If the run has no card or no pictures.
+    mlflow_sealed.drivers.DriverError
+        If they are stored where they cannot be read with what is installed.
     """
+    drivers.check_artifacts(run.info.artifact_uri)
     name = project.names.model
     with tempfile.TemporaryDirectory() as folder:
         text = _text(run, card.FILE, folder)
