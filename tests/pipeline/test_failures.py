@@ -1,5 +1,6 @@
 """What goes wrong stops the run at the step where it belongs, with a clear line."""
 
+import shutil
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mlflow_sealed import process
+from mlflow_sealed.feed.credential import Index
 from mlflow_sealed.feed.local import LocalFeed
 from tests.environ import ROOT
 from tests.mlflow_sealed.image.secrets_search import found
@@ -126,10 +128,11 @@ def test_control_the_steps_of_main_have_credentials(world: World, first: Run) ->
 
 
 @pytest.fixture
-def impostor(tmp_path: Path, wheel: Path) -> Iterator[str]:
-    """An index that has our package's name and version, with other bytes."""
+def impostor(tmp_path: Path, wheel: Path, world: World) -> Iterator[Index]:
+    """A feed with all that ours has, and our package's name and version with other bytes."""
     feed = LocalFeed(tmp_path / "impostor")
     with feed.serving(process.free_port()) as index:
+        shutil.copytree(world.feed.packages, feed.packages, dirs_exist_ok=True)
         with (
             zipfile.ZipFile(wheel) as genuine,
             zipfile.ZipFile(feed.packages / wheel.name, "w") as other,
@@ -137,13 +140,13 @@ def impostor(tmp_path: Path, wheel: Path) -> Iterator[str]:
             for member in genuine.infolist():
                 other.writestr(member, genuine.read(member))
             other.comment = b"other bytes"
-        yield index.authenticated_url
+        yield index
 
 
 @pytest.mark.usefixtures("first")
-def test_an_impostor_that_is_searched_first_stops_the_training(world: World, impostor: str) -> None:
+def test_a_feed_with_an_impostor_stops_the_training(world: World, impostor: Index) -> None:
     before = world.versions(), len(world.finished())
-    agent = replace(world.agent, machine={**world.agent.machine, "UV_INDEX": impostor})
+    agent = world.with_services(feeds={FEED: impostor})
     run = agent.run(world.pipeline(), done=done("check", "package"))
     assert f"Hash mismatch for `mypreprocessing=={VERSION}`" in stopped(run, "train", TRAIN)
     assert (world.versions(), len(world.finished())) == before

@@ -54,8 +54,7 @@ def uv(found: Credential, folder: Path, *, locked: bool = True) -> subprocess.Co
     command = ("uv", "pip", "install", "--no-deps", "--python", sys.executable)
     options = ("--target", str(folder / "made"), "-r", str(folder / "lock.txt"))
     given = credential.environment(found, environ(folder), locked=locked)
-    made = str(folder / "made")
-    return process.captured((*command, *options, "--target", made), env=given)
+    return process.captured((*command, *options), env=given)
 
 
 def pip(found: Credential, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -64,9 +63,9 @@ def pip(found: Credential, folder: Path) -> subprocess.CompletedProcess[str]:
     credential.write_install_conf(found, folder / "pip.conf")
     command = (sys.executable, "-m", "pip", "install", "--no-deps", "--require-hashes")
     # It would ask the index for a newer pip now and then.
-    options = ("--disable-pip-version-check", "-r", str(folder / "lock.txt"))
+    alone = ("--disable-pip-version-check", "--target", str(folder / "made"))
     given = environ(folder, PIP_CONFIG_FILE=str(folder / "pip.conf"))
-    return process.captured((*command, *options), env=given)
+    return process.captured((*command, *alone, "-r", str(folder / "lock.txt")), env=given)
 
 
 WAYS = pytest.mark.parametrize("install", [uv, pip], ids=["uv", "pip"])

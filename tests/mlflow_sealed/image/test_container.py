@@ -295,7 +295,10 @@ def test_bytecode_that_was_left_in_the_model_stays_out_of_the_image(
     assert model == folder
     (model / "__pycache__").mkdir()
     (model / "__pycache__" / "model.cpython-311.pyc").write_bytes(b"")
-    context.make(context.Build((), tmp_path / "build", Path()), PROJECT.lock("server"), tmp_path)
+    dockerfile = tmp_path / "build" / "Dockerfile"
+    dockerfile.write_text("COPY model_dir /opt/ml/model\n", encoding="utf-8")
+    build = context.Build((), tmp_path / "build", dockerfile)
+    context.make(build, PROJECT.lock("server"), tmp_path)
     made = tmp_path / "model_dir"
     assert (made / "model.py").read_bytes() == (model / "model.py").read_bytes()
     assert not (made / "__pycache__").exists()
