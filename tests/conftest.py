@@ -20,6 +20,7 @@ from mlflow_sealed.feed.local import LocalFeed
 from mlflow_sealed.training.show import pictures
 from tests import scheduling, services
 from tests.environ import ROOT, clean_environ, untraced
+from tests.impostor import impostor  # noqa: F401 # a fixture
 from tests.mlflow_sealed.image import engine as engines
 from tests.scheduling import pytest_xdist_make_scheduler  # noqa: F401 # a hook
 from tests.services import pytest_runtest_call, pytest_runtest_setup  # noqa: F401 # hooks

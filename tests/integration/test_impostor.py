@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from unittest.mock import patch
@@ -20,45 +20,11 @@ from mlflow_sealed.feed import lock, publish
 from mlflow_sealed.project import Lock, Packages, Project
 from tests.conftest import CHAMPION, PROJECT, Feed, Trained
 from tests.environ import ROOT, clean_environ
+from tests.impostor import LATER
 from tests.mlflow_sealed.documented_variables import redirecting
 from tests.package import VERSION
 
-IMPOSTOR = """
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-[project]
-name = "mypreprocessing"
-version = "{version}"
-[tool.hatch.build.targets.wheel]
-include = ["mypreprocessing"]
-"""
-
 HASH = re.compile(rf"^(mypreprocessing=={VERSION}) \\\n +--hash=\S+", re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def impostor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An index without a password that has our version with other bytes, and version 99.0."""
-    folder = tmp_path_factory.mktemp("impostor")
-    for version in (VERSION, "99.0"):
-        project = folder / version
-        (project / "mypreprocessing").mkdir(parents=True)
-        (project / "mypreprocessing" / "__init__.py").write_text(f"IMPOSTOR = '{version}'\n")
-        (project / "pyproject.toml").write_text(IMPOSTOR.format(version=version))
-        wheel = publish.build_wheel(project, project / "dist")
-        (folder / "packages").mkdir(exist_ok=True)
-        shutil.copy(wheel, folder / "packages")
-    port = process.free_port()
-    command = [sys.executable, "-m", "pypiserver", "run", "--disable-fallback", "-i", "127.0.0.1"]
-    options = ["-p", str(port), "-a", ".", "-P", ".", "--hash-algo", "sha256"]
-    with process.background(
-        [*command, *options, str(folder / "packages")],
-        port=port,
-        timeout_s=30,
-        log=folder / "log",
-    ):
-        yield f"http://127.0.0.1:{port}/simple/"
 
 
 @pytest.fixture
@@ -142,23 +108,27 @@ def test_the_serving_environment_never_gets_an_impostor(
 
 
 def test_pip_takes_the_feeds_package_whatever_comes_first(
-    environ: dict[str, str], tmp_path: Path
+    environ: dict[str, str], ours: str, tmp_path: Path
 ) -> None:
-    lock = (ROOT / "mlflow_model" / "requirements.txt").read_text(encoding="utf-8")
-    found = HASH.search(lock)
-    assert found is not None
-    requirements = tmp_path / "requirements.txt"
-    requirements.write_text(found[0], encoding="utf-8")
+    assert pip_installs(ours, environ, tmp_path) == ["ours"]
+
+
+def test_pip_would_find_an_impostor(environ: dict[str, str], theirs: str, tmp_path: Path) -> None:
+    """The control: with the impostor's hash in the lock, the same command installs it."""
+    assert pip_installs(theirs, environ, tmp_path) == [VERSION]
+
+
+def pip_installs(sha256: str, environ: dict[str, str], folder: Path) -> list[str]:
+    """What pip installs from a lock of the package alone, as an image's build does."""
+    requirements = only(folder / "requirements.txt", sha256)
     target = Path(environ["MLFLOW_ENV_ROOT"]) / "site-packages"
     pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-cache-dir", "--target"]
-    status, output = run([*pip, str(target), "-r", str(requirements)], tmp_path, environ)
+    status, output = run([*pip, str(target), "-r", str(requirements)], folder, environ)
     assert status == 0, output
-    assert installed(environ) == ["ours"]
+    return installed(environ)
 
 
-@pytest.mark.parametrize(
-    ("requirement", "gets_in"), [(r"\1", VERSION), ("mypreprocessing", "99.0")]
-)
+@pytest.mark.parametrize(("requirement", "gets_in"), [(r"\1", VERSION), ("mypreprocessing", LATER)])
 def test_without_the_hash_an_impostor_gets_into_the_training_environment(
     project: Path, environ: dict[str, str], requirement: str, gets_in: str
 ) -> None:
@@ -169,9 +139,7 @@ def test_without_the_hash_an_impostor_gets_into_the_training_environment(
     assert installed(environ) == [gets_in]
 
 
-@pytest.mark.parametrize(
-    ("requirement", "gets_in"), [(r"\1", VERSION), ("mypreprocessing", "99.0")]
-)
+@pytest.mark.parametrize(("requirement", "gets_in"), [(r"\1", VERSION), ("mypreprocessing", LATER)])
 def test_without_the_hash_an_impostor_gets_into_the_serving_environment(
     model: Path, environ: dict[str, str], requirement: str, gets_in: str
 ) -> None:

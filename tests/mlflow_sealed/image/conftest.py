@@ -21,6 +21,7 @@ from mlflow_sealed.feed.local import LocalFeed
 from mlflow_sealed.image import docker, docker_config
 from tests.conftest import PROJECT, Feed, Server, Trained, served_by_mlflow, train
 from tests.environ import ROOT, clean_environ
+from tests.mlflow_sealed.documented_variables import redirecting
 from tests.mlflow_sealed.image.secrets_search import Watch
 from tests.mlflow_sealed.server.running import named, tree
 from training.options import DATA
@@ -151,10 +152,19 @@ def built(
     token: str,
     feed: Any,
     trained: Trained,
+    impostor: str,
 ) -> Built:
-    """The image ``diabetes``, made by the literal command."""
+    """The image ``diabetes``, made by the literal command where much is set against it.
+
+    An impostor's index is searched first, and each variable is set that could switch a check off.
+    """
     temporary = tmp_path_factory.mktemp("temporary")
-    environ = {**build_environ, "TMPDIR": str(temporary)}
+    environ = {
+        **build_environ,
+        **redirecting(tmp_path_factory.mktemp("redirecting")),
+        "PIP_EXTRA_INDEX_URL": f"{impostor} {build_environ['PIP_EXTRA_INDEX_URL']}",
+        "TMPDIR": str(temporary),
+    }
     with Watch(temporary) as watch:
         done = run(COMMAND.split(), environ, cwd=trained.folder)
     assert done.returncode == 0, done.stdout

@@ -304,6 +304,15 @@ def test_bytecode_that_was_left_in_the_model_stays_out_of_the_image(
     assert not (made / "__pycache__").exists()
 
 
+def test_the_image_has_our_package_though_an_impostor_is_searched_first(
+    container: Container,
+) -> None:
+    """The control is the impostor test of pip: with its hash, the impostor is what is installed."""
+    where = "import mypreprocessing as m; print(open(m.__file__, encoding='utf-8').read(), end='')"
+    found = docker.ask("exec", container.name, "python", "-c", where)
+    assert found == (ROOT / "mypreprocessing/src/mypreprocessing/__init__.py").read_bytes()
+
+
 def test_a_model_without_a_manifest_is_refused(trained: Trained, tmp_path: Path) -> None:
     model = _model(trained, tmp_path)
     (model / manifest.MANIFEST).unlink()
