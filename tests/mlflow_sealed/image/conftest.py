@@ -146,25 +146,26 @@ def build_environ(
 
 
 @pytest.fixture(scope="session")
+def attacked_environ(
+    tmp_path_factory: pytest.TempPathFactory, build_environ: dict[str, str], impostor: str
+) -> dict[str, str]:
+    """The same, where an impostor's index is searched first and all is set that redirects."""
+    indexes = f"{impostor} {build_environ['PIP_EXTRA_INDEX_URL']}"
+    redirected = redirecting(tmp_path_factory.mktemp("redirecting"))
+    return {**build_environ, **redirected, "PIP_EXTRA_INDEX_URL": indexes}
+
+
+@pytest.fixture(scope="session")
 def built(
     tmp_path_factory: pytest.TempPathFactory,
-    build_environ: dict[str, str],
+    attacked_environ: dict[str, str],
     token: str,
     feed: Any,
     trained: Trained,
-    impostor: str,
 ) -> Built:
-    """The image ``diabetes``, made by the literal command where much is set against it.
-
-    An impostor's index is searched first, and each variable is set that could switch a check off.
-    """
+    """The image ``diabetes``, made by the literal command."""
     temporary = tmp_path_factory.mktemp("temporary")
-    environ = {
-        **build_environ,
-        **redirecting(tmp_path_factory.mktemp("redirecting")),
-        "PIP_EXTRA_INDEX_URL": f"{impostor} {build_environ['PIP_EXTRA_INDEX_URL']}",
-        "TMPDIR": str(temporary),
-    }
+    environ = {**attacked_environ, "TMPDIR": str(temporary)}
     with Watch(temporary) as watch:
         done = run(COMMAND.split(), environ, cwd=trained.folder)
     assert done.returncode == 0, done.stdout
