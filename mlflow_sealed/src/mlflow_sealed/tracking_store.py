@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import hashlib
 import itertools
+import logging
 import os
 import shutil
 import sqlite3
@@ -140,6 +141,8 @@ def _make(address: str, experiment: str | None) -> None:
             return
         from mlflow import MlflowClient  # noqa: PLC0415 # seconds, once
 
+        # That it makes tables, in two lines with the time, is not what a command was asked for.
+        logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)
         client = MlflowClient(address)
         if experiment and not client.get_experiment_by_name(experiment):
             client.create_experiment(experiment)
