@@ -256,7 +256,7 @@ def _engine() -> Iterator[None]:
     elif lacking := engine.missing():
         raise process.ProcessError(f"no Docker engine ({lacking}); {engine.HOW}")
     else:
-        with tempfile.TemporaryDirectory() as folder, engine.running(Path(folder)):
+        with tempfile.TemporaryDirectory() as folder, engine.running(Path(folder), apt=True):
             yield
 
 

@@ -33,7 +33,7 @@ def missing() -> str:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[str]:
+def running(folder: Path, *, apt: bool = False) -> Iterator[str]:
     """Run an engine that has the stand-in for the length of a block, and give its DOCKER_HOST."""
     address = f"unix://{folder}/docker.sock"
     command = (
@@ -47,7 +47,7 @@ def running(folder: Path) -> Iterator[str]:
         os.environ["DOCKER_HOST"] = address
         try:
             _wait(dockerd, folder)
-            standin.load("docker")
+            standin.load("docker", apt=apt)
             yield address
         finally:
             _restore(before)

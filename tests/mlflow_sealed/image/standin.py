@@ -16,6 +16,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent.parent
 TARBALL: Final = ROOT / ".cache" / f"python-{platform.python_version()}-slim.tar"
+TARBALL_WITH_APT: Final = TARBALL.with_name(TARBALL.name.replace("-slim", "-slim-apt"))
 NAME: Final = f"python:{sysconfig.get_python_version()}-slim"
 """The base image that MLflow names for a model that was trained with this Python."""
 
@@ -36,44 +37,55 @@ SETTINGS: Final = (
 )
 
 
-def load(docker: str) -> None:
-    """Make the stand-in known to the engine as `NAME`, from the cache where it is there."""
-    TARBALL.parent.mkdir(exist_ok=True)
-    with TARBALL.with_suffix(".lock").open("w", encoding="utf-8") as lock:
+def load(docker: str, *, apt: bool = False) -> None:
+    """Make the stand-in known to the engine as `NAME`, from the cache where it is there.
+
+    Parameters
+    ----------
+    apt
+        With Debian's installer and where this machine takes packages from, which MLflow's own
+        Dockerfile needs. Ours installs nothing of Debian's.
+    """
+    tarball = TARBALL_WITH_APT if apt else TARBALL
+    tarball.parent.mkdir(exist_ok=True)
+    with tarball.with_suffix(".lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two processes of the tests need it
-        if not TARBALL.exists():
-            _write()
+        if not tarball.exists():
+            _write(tarball, ("apt",) if apt else ())
     changes = [option for change in SETTINGS for option in ("--change", change)]
-    _run(docker, "import", *changes, str(TARBALL), NAME)
+    _run(docker, "import", *changes, str(tarball), NAME)
 
 
-def _write() -> None:
+def _write(tarball: Path, more: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        _make(Path(folder) / "root")
-        made = TARBALL.with_suffix(".part")
+        _make(Path(folder) / "root", more)
+        made = tarball.with_suffix(".part")
         _run("tar", "-C", f"{folder}/root", "-cf", str(made), ".")
-        made.rename(TARBALL)
+        made.rename(tarball)
 
 
-def _make(root: Path) -> None:
+def _make(root: Path, more: tuple[str, ...]) -> None:
     root.mkdir(mode=0o755)
     if Path(sys.base_prefix) == Path("/usr"):
-        _make_with_debians_python(root)
+        _make_with_debians_python(root, more)
     else:
-        _make_with_this_python(root)
+        _make_with_this_python(root, more)
+    if more:
+        for file in Path("/etc/apt/apt.conf.d").glob("*"):  # a proxy, for one
+            shutil.copy(file, root / "etc/apt/apt.conf.d")
     _trust(root / CA_BUNDLE.lstrip("/"))
 
 
-def _make_with_debians_python(root: Path) -> None:
+def _make_with_debians_python(root: Path, more: tuple[str, ...]) -> None:
     """Install this release's own Python: a copy of it would miss what it is linked to."""
     release = platform.freedesktop_os_release()["VERSION_CODENAME"]
-    _debian(root, release, "python3", "python3-pip", "libgomp1", "libstdc++6")
+    _debian(root, release, "python3", "python3-pip", "libgomp1", "libstdc++6", *more)
     for alias in ("python", "python3", f"python{sysconfig.get_python_version()}"):
         (root / "usr/local/bin" / alias).symlink_to("/usr/bin/python3")
 
 
-def _make_with_this_python(root: Path) -> None:
-    _debian(root, SUITE, *LIBRARIES)
+def _make_with_this_python(root: Path, more: tuple[str, ...]) -> None:
+    _debian(root, SUITE, *LIBRARIES, *more)
     python, local = Path(sys.base_prefix), root / "usr/local"
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for folder in ("bin", "lib"):
