@@ -1,12 +1,16 @@
 """A feed that stands for the public index: our packages and every public one, behind one login.
 
     python -m tests.mirror 'make demo'
+    python -m tests.mirror --redirected 'make demo'
 
 The command runs in a fresh clone with an empty HOME, knows this feed alone (PIP_INDEX_URL), and
-finds a dead proxy on every other way out. What the feed was asked for is printed at the end.
+finds a dead proxy on every other way out. With ``--redirected`` every variable of pip, uv and twine
+is set that would install elsewhere, other bytes or from another index. At the end it prints what
+the feed was asked for, and what was installed: both are the same with and without.
 """
 
 import base64
+import hashlib
 import http.server
 import os
 import re
@@ -28,11 +32,12 @@ from mlflow_sealed import process
 from mlflow_sealed.feed.credential import Index
 from mlflow_sealed.feed.local import LocalFeed
 from tests.environ import ROOT
+from tests.mlflow_sealed.documented_variables import redirecting
 
 DEAD: Final = "http://127.0.0.1:9"
 """A proxy that is not there."""
 
-KEPT: Final = ("PATH", "LANG", "TERM", "DOCKER_HOST")
+KEPT: Final = ("LANG", "TERM", "DOCKER_HOST")
 """What the command gets of the surroundings."""
 
 _LINK: Final = re.compile(r'href="([^"]+)"')
@@ -140,28 +145,46 @@ def _local(page: str, link: str) -> str:
     return f"/public/{coded}/{name}#{digest}"
 
 
-def main(command: str) -> int:
+def main(command: str, *, redirected: bool) -> int:
     """Run a command as the text at the top says, and return its exit status."""
     with tempfile.TemporaryDirectory() as name, serving(Path(name) / "feed") as mirror:
-        clone, home = Path(name) / "clone", Path(name) / "home"
+        clone, home, folder = (Path(name) / part for part in ("clone", "home", "redirecting"))
         home.mkdir()
+        folder.mkdir()
         subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
-        environ = {
-            **{key: os.environ[key] for key in KEPT if key in os.environ},
-            **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), DEAD),
-            **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
-            "HOME": str(home),
-            "PIP_INDEX_URL": mirror.index.authenticated_url,
-        }
-        environ["PATH"] = environ["PATH"].replace(f"{ROOT}/.venv/bin:", "")
+        environ = _environ(home, mirror.index) | (dict(redirecting(folder)) if redirected else {})
         shell = ["bash", "-euo", "pipefail", "-c", command]
         status = subprocess.run(shell, cwd=clone, env=environ, check=False).returncode
-        asked = mirror.asked
-        print(
-            f"status {status}; the feed was asked for {len(asked)} packages, {asked.total()} times"
-        )
+        print(f"status {status}\nasked for, of the feed: {_told(mirror.asked)}")
+        print(f"installed: {_told(_installed(Path(name)))}")
     return status
 
 
+def _environ(home: Path, index: Index) -> dict[str, str]:
+    path = os.environ["PATH"].replace(f"{ROOT}/.venv/bin:", "")
+    return {
+        **{name: os.environ[name] for name in KEPT if name in os.environ},
+        **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), DEAD),
+        **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
+        "HOME": str(home),
+        "PATH": path,
+        "PIP_INDEX_URL": index.authenticated_url,
+    }
+
+
+def _installed(folder: Path) -> Counter[str]:
+    """Return each distribution below a folder, and in how many environments it is."""
+    found = folder.rglob("site-packages/*.dist-info")
+    return Counter(each.name for each in found if "cache" not in each.parts)
+
+
+def _told(found: Counter[str]) -> str:
+    """Return how many there are, and a hash by which two runs can be compared."""
+    text = "\n".join(sorted(found.elements()))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return f"{len(found)} packages, {found.total()} times ({digest})"
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    *options, given = sys.argv[1:]
+    sys.exit(main(given, redirected=options == ["--redirected"]))
