@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mlflow_sealed.batch import engine, java, spark_compat
+from mlflow_sealed.batch.options import SPARK_HERE
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-LOCAL: Final = "local[*]"
-"""The default master: this machine, all of its cores."""
+LOCAL: Final = SPARK_HERE
+"""The default master."""
 
 GIVEN: Final = "given"
 """The master that is set already: by spark-submit, or by a managed Spark."""
