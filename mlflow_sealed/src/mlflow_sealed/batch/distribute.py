@@ -67,7 +67,8 @@ def score_parts(
     if not (session.is_local(master) or master == session.GIVEN):
         packed = environment.packed([model.requirements, options.executors])
         watch.lap("environment")
-    with session.connected(f"score {job.model}", master, environment=packed) as spark:
+    name, quick = f"score {job.model}", session.quick(master)
+    with session.connected(name, master, environment=packed, options=quick) as spark:
         watch.lap("Spark")
         _send(spark, model.folder)
         with _followed(spark, output, progress):
