@@ -11,7 +11,7 @@ from mlflow_sealed.parser import Parser
 from mlflow_sealed.project import Project, ProjectError
 
 
-@process.command(ProjectError)
+@process.command(ProjectError, OSError)
 def main(arguments: Sequence[str]) -> int:
     """Score once and return the exit status; a failure is one line on standard error."""
     watch, ours = Stopwatch(), project.find()
