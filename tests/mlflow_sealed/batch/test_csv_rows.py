@@ -72,8 +72,10 @@ def test_a_broken_line_takes_no_other_with_it(line: bytes, why: str, *, quoted: 
     assert rows == [(number, ("5", "6")) for number in (2, 4, 5)]
 
 
-# Where a backslash is before a quote, the one who wrote it is not known: it is read as Spark's.
-CELLS = st.text(st.sampled_from('ab1,"\n\r\\ é'), max_size=5).filter(lambda it: '\\"' not in it)
+# Where a backslash is before a quote, the one who wrote it is not known: over several lines it is
+# read as Spark's. A cell may end with one only on one line (see WRITTEN).
+TEXT = st.text(st.sampled_from('ab1,"\n\r\\ é'), max_size=5)
+CELLS = TEXT.filter(lambda it: '\\"' not in it and not it.endswith("\\"))
 
 
 @settings(max_examples=150, deadline=None)
