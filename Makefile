@@ -74,7 +74,7 @@ train: .venv/ready ## train, measure and register a model (mlflow run); ARGS='-P
 tune: .venv/ready ## search the parameters of the trees (mlflow run); ARGS='-P trials=200 -P minutes=30'
 	mlflow-sealed feed run -- mlflow run . -e tune --env-manager uv --experiment-name diabetes $(ARGS)
 
-score: .venv/ready ## score a table with the champion, on Spark (mlflow run); ARGS='-P input=… -P output=…'
+score: .venv/ready ## score a table with the champion (mlflow run); ARGS='-P input=… -P output=…'
 	mlflow-sealed feed run -- mlflow run . -e batch_score --env-manager uv --experiment-name diabetes $(ARGS)
 
 promote: .venv/ready ## make a registered version the champion; VERSION=3

@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -28,10 +28,13 @@ class Measured(NamedTuple):
         From its start to its end.
     peak_mib
         The greatest resident memory that any process of each kind had, shared pages included.
+    tree_mib
+        The greatest memory that all processes had together, shared pages counted once.
     """
 
     seconds: float
     peak_mib: dict[str, float]
+    tree_mib: float
 
 
 def measure(
@@ -45,6 +48,7 @@ def measure(
         If it fails; the message ends with the last line of the log.
     """
     peak: dict[str, float] = {}
+    whole = 0.0
     with log.open("wb") as output, on_cores(cores):
         began = time.monotonic()
         child = psutil.Popen(
@@ -54,6 +58,7 @@ def measure(
             while child.poll() is None:
                 for kind, mib in resident_mib(child):
                     peak[kind] = max(peak.get(kind, 0), mib)
+                whole = max(whole, together_mib(child))
                 time.sleep(_EVERY_S)
         finally:
             if child.poll() is None:
@@ -63,7 +68,7 @@ def measure(
     if child.returncode:
         last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
         raise process.ProcessError(f"{' '.join(command[1:3])} failed: {last} (see {log})")
-    return Measured(seconds, peak)
+    return Measured(seconds, peak, whole)
 
 
 def resident_mib(root: psutil.Process) -> Iterator[tuple[str, float]]:
@@ -73,6 +78,15 @@ def resident_mib(root: psutil.Process) -> Iterator[tuple[str, float]]:
             yield _kind(each, root), each.memory_info().rss / (1 << 20)
         except psutil.Error:  # it has ended
             continue
+
+
+def together_mib(root: psutil.Process) -> float:
+    """Return the memory of a process and of all below it, each shared page counted once."""
+    found = 0
+    for each in _tree(root):
+        with suppress(psutil.Error):  # it has ended
+            found += each.memory_full_info().pss
+    return found / (1 << 20)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ What follows goes to ``mlflow run``. With VERBOSE=1 the output of all tools is s
 
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -93,11 +94,18 @@ def _main_job(
 
 
 def _served_answer(ours: Project, environ: dict[str, str], log: Path | None) -> str:
+    from mlflow_sealed.flavor.download import fetch  # noqa: PLC0415 # MLflow, which takes a second
+    from mlflow_sealed.tracking import use_default  # noqa: PLC0415 # likewise
+
+    use_default(ours)
     port = process.free_port()
     address = ("-h", "127.0.0.1", "-p", str(port))
-    serve = ("mlflow", "models", "serve", "-m", ours.champion, *UV, *address)
-    with process.background(serve, port=port, timeout_s=120, env=environ, log=log):
-        return predict(port)
+    with tempfile.TemporaryDirectory() as folder:
+        # A copy: a server leaves bytecode where its model is, and that is no part of the model.
+        model = fetch(ours.champion, Path(folder) / "model")
+        serve = ("mlflow", "models", "serve", "-m", str(model), *UV, *address)
+        with process.background(serve, port=port, timeout_s=120, env=environ, log=log):
+            return predict(port)
 
 
 def predict(port: int) -> str:

@@ -28,8 +28,12 @@ subprocess.run([sys.executable, "-c", "import time; held = bytearray(128 << 20);
 def measured(seconds: dict[tuple[int, int], float], worker_mib: float = 400) -> Results:
     """Jobs that scored for so many seconds, beside a booster of a million rows a second."""
     peak = {JVM: 700.0, DRIVER: 300.0, WORKER: worker_mib}
-    jobs = [Job(rows, cores, 2 * took, took, peak) for (rows, cores), took in seconds.items()]
-    return Results(jobs, Peer("pyfunc", 20_000, 1.0), Peer("bare booster", 1_000_000, 1.0))
+    jobs = [
+        Job("local", rows, cores, 2 * took, took, peak, 2 * worker_mib)
+        for (rows, cores), took in seconds.items()
+    ]
+    peers = Peer("pyfunc", 20_000, 1.0), Peer("bare booster", 1_000_000, 1.0)
+    return Results(jobs, *peers, Peer("script", 500_000, 1.0))
 
 
 def run(tmp_path: Path, code: str, cores: int = 1) -> memory.Measured:
@@ -56,7 +60,7 @@ def test_a_command_that_fails_is_told_with_its_last_line(tmp_path: Path) -> None
         run(tmp_path, "import sys; sys.exit('no room')")
 
 
-@pytest.mark.parametrize("peer", ["pyfunc", "booster"])
+@pytest.mark.parametrize("peer", ["pyfunc", "booster", "script"])
 def test_a_peer_scores_every_row_of_the_table(peer: str, tmp_path: Path) -> None:
     data = read(ROOT / DATA)
     trees = fit(data.records, data.labels, Options(trees=3))
@@ -75,8 +79,12 @@ def test_a_core_s_share_is_of_the_bare_boosters_rate() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "worker_mib", "met"),
-    [(12.5, 400, [True, True]), (20.0, 400, [False, True]), (12.5, 2500, [True, False])],
-    ids=["both", "slow", "large"],
+    [
+        (12.5, 400, [True, True, True, True]),
+        (20.0, 400, [False, False, True, True]),
+        (12.5, 2500, [True, True, False, False]),
+    ],
+    ids=["all", "slow", "large"],
 )
 def test_the_targets_are_held_to_the_largest_job_and_to_every_process(
     seconds: float, worker_mib: float, met: list[bool]
@@ -88,15 +96,15 @@ def test_the_targets_are_held_to_the_largest_job_and_to_every_process(
 def test_the_tables_have_every_job_and_every_peer() -> None:
     text = tables(measured({(1_000_000, 1): 10.0, (3_000_000, 1): 14.0}))
     assert (
-        "| 1,000,000 | 1 | 20.0 | 10.0 | 100,000 | 0.10 (0.05 of the whole command) "
-        "| 700 | 300 | 400 |"
+        "| local | 1,000,000 | 1 | 20.0 | 10.0 | 100,000 | 0.10 (0.05 of the whole command) "
+        "| 700 | 300 | 400 | 800 |"
     ) in text
     assert "| pyfunc | 20,000 | 20,000 | 0.02 |" in text
 
 
 def test_the_page_and_the_picture_name_no_place_of_this_machine(tmp_path: Path) -> None:
     results = measured({(1_000_000, 1): 10.0, (10_000_000, 2): 25.0})
-    page = report(results, batch.made([10**6], [1, 2]))
+    page = report(results, batch.made([10**6], [1, 2], ["local"]))
     assert "--rows 1000000 --cores 1 2" in page
     for place in (str(Path.home()), os.uname().nodename, str(ROOT)):
         assert place not in page

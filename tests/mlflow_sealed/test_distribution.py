@@ -15,10 +15,11 @@ from tests.conftest import PROJECT, TOOLKIT
 from tests.environ import ROOT
 
 EXTRAS: Final = {
+    "batch": ("mlflow_sealed.batch.commands", "mlflow_sealed.batch.job"),
     "feed": ("mlflow_sealed.feed.commands", "mlflow_sealed.serve"),
     "image": ("mlflow_sealed.image.commands", "mlflow_sealed.image.plugin"),
     "server": ("mlflow_sealed.server.asgi.application", "mlflow_sealed.server.run.__main__"),
-    "spark": ("mlflow_sealed.batch.commands",),
+    "spark": ("mlflow_sealed.batch.distribute",),
     "training": ("mlflow_sealed.training.commands", "mlflow_sealed.training.log"),
 }
 """What each extra is for: these import with it alone."""

@@ -19,7 +19,7 @@ _GROUPS: Final = {
     "feed": _Group("feed.commands", "feed", "publish to a feed, install from it, write the locks"),
     "image": _Group("image.commands", "image", "the serving image: build, test, tag, record"),
     "model": _Group("training.commands", "training", "promote, roll back, report"),
-    "score": _Group("batch.commands", "spark", "a table through a registered model"),
+    "score": _Group("batch.commands", "batch", "a table through a registered model"),
     "serve": _Group("serve", "feed", "the champion on this machine"),
 }
 """Each group's module is imported when it is asked for: other extras need not be installed."""

@@ -16,7 +16,7 @@ from mlflow_sealed import process, surroundings
 from mlflow_sealed.command import be_quiet
 from mlflow_sealed.feed import credential
 from mlflow_sealed.feed.access import FAILURES, credential_or_local
-from mlflow_sealed.flavor.download import download
+from mlflow_sealed.flavor.download import fetch
 from mlflow_sealed.parser import Parser
 from mlflow_sealed.project import Project, find
 from mlflow_sealed.tracking import use_default
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     project = find()
     use_default(project)
     with tempfile.TemporaryDirectory() as folder:
-        return serve(download(project.champion, Path(folder)), project, os.environ)
+        return serve(fetch(project.champion, Path(folder)), project, os.environ)
 
 
 def serve(model: Path, project: Project, environ: Mapping[str, str]) -> int:

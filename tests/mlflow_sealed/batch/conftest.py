@@ -145,13 +145,7 @@ def expected(
 
 def planned(source: Path, model: RegisteredModel, parts: int = 0) -> plan.Plan:
     """The plan to score a table with a model."""
-    return plan.make(
-        str(source),
-        model=model.address,
-        model_sha256=model.sha256,
-        features=model.features,
-        parts=parts,
-    )
+    return plan.make(str(source), model.planned, parts=parts)
 
 
 def contents(output: Path) -> dict[str, bytes]:

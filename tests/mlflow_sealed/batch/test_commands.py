@@ -28,9 +28,13 @@ def test_the_parameters_of_a_run_are_what_the_user_chooses() -> None:
         "input": "table",
         "output": "scored",
         "model": PROJECT.champion,
-        "master": "local[*]",
+        "engine": "auto",
+        "master": "auto",
+        "workers": 0,
         "partitions": 0,
         "max_bad_share": 0.05,
+        "columns": "all",
+        "explain": False,
     }
 
 
@@ -46,7 +50,31 @@ def test_the_entry_point_of_mlproject_has_the_same_options_and_defaults() -> Non
         name: each["default"] for name, each in scoring["parameters"].items() if "default" in each
     }
     expected = parse(NEEDED, PROJECT).parameters()
+    defaults["explain"] = defaults["explain"] == "true"  # of MLflow's types none is a truth value
     assert {**defaults, "input": "table", "output": "scored"} == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "master"),
+    {
+        (): None,
+        ("--engine", "local"): None,
+        ("--engine", "spark"): "local[*]",
+        ("--master", "yarn"): "yarn",
+        ("--engine", "spark", "--master", "local[2]"): "local[2]",
+    }.items(),
+)
+def test_a_master_or_the_engine_takes_the_job_to_spark(
+    options: tuple[str, ...], master: str | None
+) -> None:
+    found = parse([*NEEDED, *options], PROJECT)
+    assert found.on_spark == (master is not None)
+    assert master is None or found.spark_master == master
+
+
+def test_columns_are_divided_by_commas() -> None:
+    assert parse(NEEDED, PROJECT).kept is None
+    assert parse([*NEEDED, "--columns", "id, site"], PROJECT).kept == ("id", "site")
 
 
 def test_mlflow_writes_numbers_as_fractions() -> None:
@@ -62,6 +90,11 @@ def test_mlflow_writes_numbers_as_fractions() -> None:
         (["--max-bad-share", "2"], "--max-bad-share: expected a share from 0 to 1, got '2'"),
         (["--max-bad-share", "nan"], "--max-bad-share: expected a share from 0 to 1, got 'nan'"),
         (["--colour", "x"], "unrecognized arguments: --colour x"),
+        (["--explain", "maybe"], "--explain: expected true or false, got 'maybe'"),
+        (
+            ["--engine", "local", "--master", "yarn"],
+            "--master is Spark's: leave out --engine",
+        ),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )

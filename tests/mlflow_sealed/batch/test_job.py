@@ -1,27 +1,34 @@
 """The command: a table through the champion on this machine, and all that can be wrong."""
 
+import contextlib
 import json
+import math
+import multiprocessing
 import os
+import re
 import shutil
-import signal
 import subprocess
 import sys
+import threading
 import time
 import tomllib
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mlflow
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from pyarrow import csv as arrow_csv
 
 import mypreprocessing
 from mlflow_sealed import process
-from mlflow_sealed.batch import plan
+from mlflow_sealed.batch import plan, workers
 from mlflow_sealed.batch.commands import main
 from mlflow_sealed.batch.model import RegisteredModel
 from mypreprocessing import FEATURES
@@ -37,10 +44,11 @@ class Done(NamedTuple):
 
     output: Path
     told: str
+    bar: str
 
 
 def command(source: Path, output: Path, *options: str) -> list[str]:
-    return ["--input", str(source), "--output", str(output), "--master", "local[1]", *options]
+    return ["--input", str(source), "--output", str(output), *options]
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
@@ -49,27 +57,25 @@ def lines(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-def done(
-    pyspark: Path, registry: Registry, patients: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Done:
+def done(registry: Registry, patients: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """A job as a user runs it: the entry point of MLproject, with the default model."""
-    del pyspark
     output = tmp_path_factory.mktemp("done") / "output"
-    given = {"input": patients, "output": output, "master": "local[1]"}
+    given = {"input": patients, "output": output}
     run = subprocess.run(
         [
             *("mlflow", "run", str(ROOT), "-e", "batch_score", "--env-manager", "local"),
             *("--experiment-name", PROJECT.names.experiment),
             *(part for name, value in given.items() for part in ("-P", f"{name}={value}")),
         ],
-        env=registry.environ,
+        env={**registry.environ, "JAVA_HOME": "/nowhere"},
         cwd=registry.folder,
         capture_output=True,
         text=True,
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    return Done(output, run.stdout)
+    bar = "".join(line for line in run.stderr.splitlines() if "rows" in line)
+    return Done(output, run.stdout, bar)
 
 
 def test_every_row_is_in_one_of_the_two_outputs(done: Done) -> None:
@@ -82,6 +88,29 @@ def test_every_row_is_in_one_of_the_two_outputs(done: Done) -> None:
     assert f"{scored.num_rows} rows scored, 240 refused, by models:/diabetes/1" in done.told
 
 
+@pytest.mark.usefixtures("pyspark", "user")
+def test_spark_writes_the_same_bytes(
+    done: Done, patients: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "output"
+    assert main(command(patients, output, "--engine", "spark", "--master", "local[1]")) == 0
+    assert contents(output) == contents(done.output)
+    told = lines(capsys)[0]
+    assert "parts to score with models:/diabetes/1, in Spark (local[1])" in told
+    assert re.search(r"^[\d.]+ s: .*model .*plan .*Spark .*scoring ", told, re.MULTILINE)
+
+
+def test_the_output_says_which_engine_and_where_the_seconds_went(done: Done) -> None:
+    assert re.search(
+        r"1 of 1 parts to score with models:/diabetes/1, in 1 process$", done.told, re.MULTILINE
+    )
+    assert re.search(
+        r"^[\d.]+ s: imports .*tracking .*model .*plan .*scoring ", done.told, re.MULTILINE
+    )
+    assert done.bar == ""
+
+
+@pytest.mark.services
 def test_the_answers_are_those_of_invocations(
     done: Done, champion: RegisteredModel, tmp_path: Path
 ) -> None:
@@ -127,28 +156,25 @@ def test_a_finished_output_is_one_line(
     assert contents(done.output) == before
 
 
-def test_a_job_that_was_killed_is_finished_without_a_row_twice(
-    many: Path,
-    expected: dict[str, bytes],
-    pyspark: Path,
-    user: Registry,
-    capsys: pytest.CaptureFixture[str],
+def test_a_command_that_was_killed_leaves_no_process_and_is_finished_without_a_row_twice(
+    many: Path, expected: dict[str, bytes], user: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    del pyspark
     output = user.folder / "killed"
-    arguments = command(many, output, "--partitions", str(MANY.partitions))
-    child = subprocess.Popen(
+    arguments = command(many, output, "--partitions", str(MANY.partitions), "--workers", "1")
+    child = psutil.Popen(
         ["mlflow-sealed", "score", *arguments],
         env=user.environ,
         cwd=user.folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
     )
     while not list(output.glob(f"{plan.PARTS}/part-*")) and child.poll() is None:
         time.sleep(0.005)
-    os.killpg(child.pid, signal.SIGKILL)
+    below = child.children(recursive=True)
+    child.kill()
     child.wait()
+    assert len(below) > 1
+    assert not psutil.wait_procs(below, timeout=30)[1]
     assert not (output / plan.DONE).exists()
     assert main(arguments) == 0
     left = int(lines(capsys)[0].partition(" of 16 parts to score")[0])
@@ -156,7 +182,158 @@ def test_a_job_that_was_killed_is_finished_without_a_row_twice(
     assert contents(output) == expected
 
 
-@pytest.mark.usefixtures("pyspark", "user")
+def test_a_worker_that_was_killed_is_replaced(
+    many: Path, expected: dict[str, bytes], user: Registry
+) -> None:
+    output = user.folder / "replaced"
+    killed = threading.Thread(target=kill_a_worker, args=(output,))
+    killed.start()
+    status = main(command(many, output, "--partitions", str(MANY.partitions), "--workers", "2"))
+    killed.join()
+    assert status == 0
+    assert contents(output) == expected
+
+
+def kill_a_worker(output: Path) -> None:
+    while not (found := list(output.glob(f"{plan.SCORED}/_*"))):
+        time.sleep(0.002)
+    own = [each.pid for each in multiprocessing.active_children() if each.pid]
+    writing = [
+        each
+        for each in map(psutil.Process, own)
+        if any(str(found[0].parent) in file.path for file in each.open_files())
+    ]
+    (writing or [psutil.Process(min(own))])[0].kill()
+
+
+@pytest.mark.usefixtures("user")
+def test_a_worker_that_is_always_killed_is_one_line(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = workers.Workers.start
+
+    def kill_soon(self: workers.Workers) -> workers.Worker:
+        made = started(self)
+        if len(self._all) > 1:
+            made.process.kill()
+        return made
+
+    monkeypatch.setattr(workers.Workers, "start", kill_soon)
+    monkeypatch.setattr(workers.Worker, "ask", ask_and_kill)
+    assert main(command(many, tmp_path / "output", "--workers", "1")) == 1
+    told = lines(capsys)[1]
+    assert told == (
+        "error: the worker of part 0 was killed (signal 9), 3 times: is there enough memory? "
+        "What is done stays: start again, with fewer workers\n"
+    )
+
+
+def ask_and_kill(self: workers.Worker, what: Any) -> Any:
+    self.connection.send(what)
+    answer = self.connection.recv()
+    self.process.kill()
+    self.process.join()
+    return answer
+
+
+@pytest.mark.usefixtures("user")
+def test_a_full_disk_is_one_line_and_the_job_goes_on_when_there_is_room(
+    many: Path,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        output = disk / "output"
+        arguments = command(many, output, "--partitions", str(MANY.partitions))
+        assert main(arguments) == 1
+        told = lines(capsys)[1]
+        assert told == (
+            f"error: {output} cannot be written: No space left on device; what is done stays: mend "
+            "that, and start again\n"
+        )
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        assert main(arguments) == 0
+        assert contents(output) == expected
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A disk of two megabytes: the output of the table needs more."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.usefixtures("user")
+def test_an_input_that_changes_meanwhile_is_one_line_and_another_output_finishes(
+    many: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = shutil.copytree(many, tmp_path / "table")
+    output = tmp_path / "output"
+    last = source / "part-00015.parquet"
+    changing = threading.Thread(target=touch_when_begun, args=(output, last))
+    changing.start()
+    status = main(command(source, output, "--workers", "1", "--partitions", "16"))
+    changing.join()
+    assert status == 1
+    assert lines(capsys)[1] == (
+        "error: part-00015.parquet: has changed since the job began, or is gone: start again with "
+        "another output\n"
+    )
+    assert main(command(source, output)) == 1
+    assert "choose another output, or remove this one" in lines(capsys)[1]
+    assert main(command(source, tmp_path / "another")) == 0
+
+
+def touch_when_begun(output: Path, file: Path) -> None:
+    while not (output / plan.PLAN).exists():
+        time.sleep(0.002)
+    file.touch()
+
+
+@pytest.mark.usefixtures("user")
+def test_csv_of_a_thousand_rows_is_scored_without_java(
+    patients: Path, done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    monkeypatch.setenv("PATH", os.defpath)
+    table = pq.read_table(patients).slice(0, 1000)
+    arrow_csv.write_csv(table, tmp_path / "patients.csv")
+    assert main(command(tmp_path / "patients.csv", tmp_path / "output")) == 0
+    found = pq.read_table(tmp_path / "output" / plan.SCORED)
+    expected = pq.read_table(done.output / plan.SCORED).slice(0, found.num_rows)
+    assert 900 < found.num_rows < 1000
+    assert found["probability"].to_pylist() == expected["probability"].to_pylist()
+
+
+@pytest.mark.usefixtures("user")
+def test_reasons_and_some_columns_are_written(patients: Path, done: Done, tmp_path: Path) -> None:
+    source, output = tmp_path / "table", tmp_path / "output"
+    (source / "site=north").mkdir(parents=True)
+    table = pq.read_table(patients)
+    pq.write_table(table.slice(0, 300), source / "site=north" / "a.parquet")
+    pq.write_table(table.slice(0, 0), source / "site=north" / "b.parquet")
+    arguments = command(source, output, "--columns", "id,site", "--explain", "true")
+    assert main(arguments) == 0
+    found = pq.read_table(output / plan.SCORED)
+    assert found.column_names == ["id", "site", *plan.ADDED, *plan.EXPLAINED]
+    rows = found.to_pylist()
+    assert {row["site"] for row in rows} == {"north"}
+    expected = {row["id"]: row for row in pq.read_table(done.output / plan.SCORED).to_pylist()}
+    for row in rows:
+        assert row["probability"] == expected[row["id"]]["probability"]
+        assert list(row["contributions"]) == list(FEATURES)
+        odds = row["base_value"] + sum(row["contributions"].values())
+        assert 1 / (1 + math.exp(-odds)) == pytest.approx(row["probability"], abs=1e-5)
+
+
+@pytest.mark.usefixtures("user")
 def test_too_many_refused_rows_stop_the_job_which_may_go_on_with_a_greater_share(
     patients: Path, done: Done, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,9 +353,7 @@ def test_an_output_of_another_job_is_one_line(
 ) -> None:
     output = tmp_path / "output"
     output.mkdir()
-    other = plan.make(
-        str(many), model="models:/diabetes/7", model_sha256="0" * 64, features=FEATURES
-    )
+    other = plan.make(str(many), plan.Model("models:/diabetes/7", "0" * 64, FEATURES, FEATURES))
     (output / plan.PLAN).write_bytes(plan.as_json(other.model_dump(mode="json")))
     assert main(command(patients, output)) == 1
     told = lines(capsys)[1]
@@ -238,7 +413,8 @@ def test_a_model_that_was_trained_beside_another_package_is_one_line(
     other = shutil.copytree(Path(mypreprocessing.__file__).parent, tmp_path / "mypreprocessing")
     (other / "patient.py").write_text("", encoding="utf-8")
     monkeypatch.setattr(mypreprocessing, "__file__", str(other / "__init__.py"))
-    assert main(command(patients, tmp_path / "output")) == 1
+    # For Spark the model is loaded in this process.
+    assert main(command(patients, tmp_path / "output", "--engine", "spark")) == 1
     told = lines(capsys)[1]
     assert told.startswith("error: models:/diabetes/1 cannot be used here: the model was trained")
     assert "files that differ: ['patient.py']" in told
@@ -252,7 +428,7 @@ def test_no_java_and_no_master_are_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = command(patients, tmp_path / "output")
+    arguments = command(patients, tmp_path / "output", "--engine", "spark")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     assert main(arguments) == 1
     told = lines(capsys)[1]

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from mlflow_sealed.batch import score
 from mlflow_sealed.batch.model import ModelError, fetch
 from tests.conftest import CHAMPION
 
 
-class Worded(BaseModel, allow_inf_nan=False):
-    colour: str
+class Renamed(BaseModel, allow_inf_nan=False):
+    colour: int = Field(validation_alias="hue")
 
 
 class Undecided:
@@ -25,11 +25,11 @@ def test_an_address_of_another_kind_is_an_error(uri: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("user")
-def test_a_record_with_a_rule_that_is_not_supported_is_an_error(
+def test_a_record_that_has_no_columns_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(score, "row_type", lambda _: Worded)
-    with pytest.raises(ModelError, match=r"/1 cannot score a table: colour: expected a field that"):
+    monkeypatch.setattr(score, "row_type", lambda _: Renamed)
+    with pytest.raises(ModelError, match=r"/1 cannot score a table: colour: expected a field"):
         fetch(CHAMPION, tmp_path)
 
 
@@ -38,5 +38,5 @@ def test_a_model_that_scores_no_tables_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mlflow.pyfunc.PyFuncModel.unwrap_python_model", lambda _: Undecided())
-    with pytest.raises(ModelError, match="/1 has no method decide, which scores a table"):
+    with pytest.raises(ModelError, match="/1 cannot score a table: it has no method decide"):
         fetch(CHAMPION, tmp_path)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mlflow_sealed.batch import plan
+from mlflow_sealed.batch import plan, survey
 from mlflow_sealed.batch.plan import InputError, Plan, Slice
 from tests.mlflow_sealed.batch.reading import FEATURES, reading
 
@@ -17,10 +17,11 @@ def table(rows: int = 3, **changes: Any) -> pa.Table:
     return pa.Table.from_pandas(pd.DataFrame([reading(**changes)] * rows), preserve_index=False)
 
 
-def made(source: Path, parts: int = 0) -> Plan:
-    return plan.make(
-        str(source), model="models:/level/3", model_sha256="0" * 64, features=FEATURES, parts=parts
-    )
+MODEL = plan.Model("models:/level/3", "0" * 64, FEATURES, FEATURES)
+
+
+def made(source: Path, parts: int = 0, **options: Any) -> Plan:
+    return plan.make(str(source), MODEL, parts=parts, **options)
 
 
 def test_every_row_is_in_one_part(tmp_path: Path) -> None:
@@ -47,12 +48,45 @@ def test_parts_keep_the_order_and_have_about_the_same_size(parts: int) -> None:
     assert len(divided) == min(parts, 21)
 
 
-def test_a_csv_file_is_a_part_for_its_lines_are_counted(tmp_path: Path) -> None:
+def test_small_csv_files_are_a_part_together_and_their_rows_are_not_known(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / f"{name}.csv").write_text(f"{','.join(FEATURES)}\n", encoding="utf-8")
     job = made(tmp_path)
-    assert [len(part) for part in job.parts] == [1, 1]
+    assert [len(part) for part in job.parts] == [2]
     assert job.rows is None
+
+
+def test_a_large_csv_file_is_divided_between_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey, "BYTES", 100)
+    lines = [
+        f"{','.join(FEATURES)}\r\n",
+        *(f"0,1,1,1,{30 + number % 9}\r\n" for number in range(60)),
+    ]
+    (tmp_path / "a.csv").write_bytes("".join(lines).encode())
+    slices = [each for part in made(tmp_path / "a.csv").parts for each in part]
+    assert len(slices) > 4
+    content = (tmp_path / "a.csv").read_bytes()
+    pieces = [content[each.skipped : each.skipped + each.size] for each in slices]
+    assert b"".join(pieces) == content[len(lines[0]) :]
+    assert all(piece.endswith(b"\r\n") for piece in pieces)
+    assert [each.first for each in slices] == [
+        content[: each.skipped].count(b"\n") + 1 for each in slices
+    ]
+    for other in (b'"', b"\r"):  # a row may have several lines
+        (tmp_path / "a.csv").write_bytes(content[:-2] + other)
+        assert len(made(tmp_path / "a.csv").parts) == 1
+
+
+def test_a_large_row_group_is_divided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "ROWS", 10)
+    pq.write_table(table(33), tmp_path / "a.parquet", row_group_size=25)
+    assert [each for part in made(tmp_path).parts for each in part] == [
+        Slice(0, 0, 0, 12),
+        Slice(0, 0, 12, 13, 12),
+        Slice(0, 1, 25, 8),
+    ]
 
 
 def test_another_input_is_another_job_and_another_division_is_not(tmp_path: Path) -> None:
@@ -77,6 +111,7 @@ PARQUETS: dict[str, tuple[pa.Table, str]] = {
         "a.parquet: columns missing: size, months",
     ),
     "a column of ours": (table(pred=1), "columns taken by the output: pred$"),
+    "text without its end": (table().slice(0, 0).select(["months"]), "columns missing: repeats"),
     "a type that is no number": (
         table(months=True),
         "a.parquet: column 'months' holds booleans; expected numbers, or numbers as text",
@@ -94,10 +129,14 @@ def test_parquet_that_cannot_be_scored_is_refused(
         made(tmp_path)
 
 
-def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
-    pq.write_table(table().slice(0, 0), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match="has no rows"):
-        made(tmp_path)
+@pytest.mark.parametrize("groups", [0, 1])
+def test_a_table_without_rows_is_planned(groups: int, tmp_path: Path) -> None:
+    empty = table().slice(0, 0)
+    with pq.ParquetWriter(tmp_path / "a.parquet", empty.schema) as writer:
+        for _ in range(groups):
+            writer.write_table(empty)
+    job = made(tmp_path)
+    assert (job.rows, len(job.parts)) == (0, 1)
 
 
 CSVS = {
@@ -108,7 +147,7 @@ CSVS = {
         "\t".join(f'"{name}"' for name in FEATURES) + "\n",
         "its cells are separated by tabs, expected commas",
     ),
-    "an open quote": ('"months\n', "its first line is not CSV"),
+    "an open quote": ('"months\n', "is not CSV: its first line cannot be read"),
 }
 
 
@@ -122,27 +161,68 @@ def test_csv_that_cannot_be_scored_is_refused_without_a_value(
     assert "33.6" not in str(caught.value)
 
 
-def test_files_that_are_not_alike_are_refused(tmp_path: Path) -> None:
-    pq.write_table(table(), tmp_path / "a.parquet")
-    pq.write_table(table(id=7), tmp_path / "b.parquet")
+def test_columns_go_by_name(tmp_path: Path) -> None:
+    pq.write_table(table(id=7), tmp_path / "a.parquet")
+    other = table(extra="x")
+    pq.write_table(other.select(other.column_names[::-1]), tmp_path / "b.parquet")
+    assert made(tmp_path).columns == (*FEATURES, "id", "extra")
+    (tmp_path / "csv").mkdir()
+    for name, header in (("a", FEATURES), ("b", (*FEATURES[::-1], "id"))):
+        (tmp_path / "csv" / f"{name}.csv").write_text(",".join(header), encoding="utf-8")
+    assert made(tmp_path / "csv").columns == (*FEATURES, "id")
+
+
+def test_types_of_which_none_holds_the_others_values_are_named(tmp_path: Path) -> None:
+    pq.write_table(table(id=7), tmp_path / "a.parquet")
+    pq.write_table(table(id="7"), tmp_path / "b.parquet")
     with pytest.raises(
-        InputError, match="b.parquet: has other columns, or types, than .*a.parquet"
+        InputError,
+        match=r"b.parquet: column 'id' is large_string, and int64 in .*a.parquet: expected",
     ):
         made(tmp_path)
-    for name, header in (("a", FEATURES), ("b", FEATURES[::-1])):
-        (tmp_path / "csv").mkdir(exist_ok=True)
-        (tmp_path / "csv" / f"{name}.csv").write_text(",".join(header), encoding="utf-8")
-    with pytest.raises(InputError, match="b.csv: has another header than .*a.csv"):
-        made(tmp_path / "csv")
 
 
-def test_a_folder_of_both_formats_or_of_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected files of .parquet or of .csv, got none"):
+def test_the_columns_to_keep_are_the_inputs(tmp_path: Path) -> None:
+    pq.write_table(table(id=7), tmp_path / "a.parquet")
+    assert made(tmp_path).kept == (*FEATURES, "id")
+    assert made(tmp_path, kept=["id", "level", "id"]).kept == ("id", "level")
+    with pytest.raises(InputError, match="columns to keep that are missing: nme$"):
+        made(tmp_path, kept=["nme"])
+
+
+def test_what_the_output_has_is_part_of_the_job(tmp_path: Path) -> None:
+    pq.write_table(table(), tmp_path / "a.parquet")
+    plans = [made(tmp_path), made(tmp_path, explain=True), made(tmp_path, kept=["level"])]
+    assert len({each.fingerprint for each in plans}) == 3
+
+
+def test_reasons_need_columns_of_their_own(tmp_path: Path) -> None:
+    pq.write_table(table(base_value=1), tmp_path / "a.parquet")
+    made(tmp_path)
+    with pytest.raises(InputError, match="columns taken by the output: base_value"):
+        made(tmp_path, explain=True)
+
+
+def test_parquet_of_no_bytes_was_not_written_to_its_end(tmp_path: Path) -> None:
+    pq.write_table(table(), tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").touch()
+    with pytest.raises(InputError, match="b.parquet: has no bytes, and so was not written to"):
         made(tmp_path)
-    (tmp_path / "a.csv").touch()
-    (tmp_path / "a.parquet").touch()
-    with pytest.raises(InputError, match="got both"):
-        made(tmp_path)
-    (tmp_path / "a.csv").unlink()
-    with pytest.raises(InputError, match="a.parquet: is not Parquet that can be read"):
+
+
+def test_a_feature_may_stand_in_a_folders_name(tmp_path: Path) -> None:
+    (tmp_path / "months=33" / "site=north").mkdir(parents=True)
+    without = table().drop_columns(["months"])
+    pq.write_table(without, tmp_path / "months=33" / "site=north" / "a.parquet")
+    job = made(tmp_path)
+    assert job.columns == (*without.column_names, "months", "site")
+    assert str(job.schema_of_input.field("months").type) == "int64"
+
+
+def test_a_feature_in_a_folders_name_is_one_of_every_file(tmp_path: Path) -> None:
+    (tmp_path / "months=33").mkdir()
+    without = table().drop_columns(["months"])
+    for folder in (tmp_path / "months=33", tmp_path):
+        pq.write_table(without, folder / "a.parquet")
+    with pytest.raises(InputError, match=f"^{tmp_path}/a.parquet: columns missing: months$"):
         made(tmp_path)

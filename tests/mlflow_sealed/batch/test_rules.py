@@ -1,7 +1,7 @@
 """The rules of many rows at once: those of the record, no more and no fewer."""
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 import pytest
@@ -17,6 +17,7 @@ from tests.mlflow_sealed.batch.alike import (
     assert_alike,
     assert_alike_to_the_server,
     columns,
+    one_by_one,
     plausible,
 )
 from tests.mlflow_sealed.batch.reading import FEATURES, Reading, reading
@@ -141,21 +142,46 @@ class Validated(BaseModel):
     @field_validator("age")
     @classmethod
     def odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("expected an odd number")
         return value
 
 
+class Named(BaseModel):
+    model_config = SETTINGS
+    age: int
+    site: Literal["left", "right"] | None
+    smokes: bool
+
+
+ROWS_OF_ANY_KIND: list[tuple[type[BaseModel], list[dict[str, Any]]]] = [
+    (Doubled, [{"age": 3}]),
+    (Stepped, [{"age": 5}, {"age": 6}]),
+    (Worded, [{"age": "x"}, {"age": None}]),
+    (Strict, [{"age": 5}]),
+    (Infinite, [{"age": 5.5}]),
+    (Validated, [{"age": 3}, {"age": 4}]),
+    (
+        Named,
+        [{"age": 3, "site": "left", "smokes": True}, {"age": 3, "site": "up", "smokes": False}],
+    ),
+]
+
+
 @pytest.mark.parametrize(
-    ("kind", "told"),
-    [
-        (Doubled, "age: AfterValidator is a rule that is not supported"),
-        (Stepped, "age: MultipleOf is a rule that is not supported"),
-        (Worded, "age: expected a field that is int or float"),
-        (Renamed, "age: expected a field that is int or float under its own name"),
-        (Strict, r"Strict: has settings that are not supported here: \['strict'\]"),
-        (Infinite, "Infinite: has settings that are not supported"),
-        (Validated, "Validated: has field_validators, which are not supported here"),
-    ],
+    ("kind", "rows"), ROWS_OF_ANY_KIND, ids=[kind.__name__ for kind, _ in ROWS_OF_ANY_KIND]
 )
-def test_a_rule_that_is_not_supported_is_an_error(kind: type[BaseModel], told: str) -> None:
-    with pytest.raises(RuleError, match=told):
-        rules_of(kind)
+def test_a_record_with_rules_of_any_kind_decides_itself(
+    kind: type[BaseModel], rows: list[dict[str, Any]]
+) -> None:
+    table = {name: pa.array([row[name] for row in rows]) for name in rows[0]}
+    checked = rules.check(table, rules_of(kind), kind)
+    accepted, broken = one_by_one(kind, rows)
+    assert checked.broken == broken
+    expected = [each.model_dump() for each in accepted]
+    assert checked.records[checked.accepted].to_dict("records") == expected
+
+
+def test_a_field_with_an_alias_is_no_column() -> None:
+    with pytest.raises(RuleError, match="age: expected a field under its own name, got an alias"):
+        rules_of(Renamed)

@@ -1,5 +1,7 @@
 """What an executor does with a part, without Spark around it: the pyfunc's own answers."""
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from mlflow.pyfunc.model import PythonModelContext
 
 from mlflow_model.model import DiabetesModel
-from mlflow_sealed.batch import plan, score, storage
+from mlflow_sealed.batch import chunks, plan, score, storage, survey
 from mlflow_sealed.batch.model import RegisteredModel
 from mlflow_sealed.batch.plan import InputError, Plan
 from mlflow_sealed.batch.storage import Place
@@ -155,7 +157,8 @@ def test_a_part_without_one_good_row_has_files_without_rows(
 def test_rows_are_numbered_across_row_groups_and_chunks(
     champion: RegisteredModel, output: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(score, "CHUNK_ROWS", 4)
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 4)
+    monkeypatch.setattr(survey, "ROWS", 3)
     table = [record(age=7 if number in {3, 11, 17} else 30) for number in range(20)]
     pq.write_table(pa.Table.from_pylist(table), tmp_path / "a.parquet", row_group_size=9)
     done(planned(tmp_path / "a.parquet", champion, parts=2), champion, output)
@@ -163,20 +166,22 @@ def test_rows_are_numbered_across_row_groups_and_chunks(
 
 
 BROKEN = {
-    "quotes": b'0,"12"1,66,30,,34.3,0.203,33\n',
-    "bytes": b"0,121,66,30,,34.3,0.203,\xff\n",
+    "quotes": (b'0,"12"1,66,30,,34.3,0.203,33', "its quotes cannot be read"),
+    "bytes": (b"0,121,66,30,,34.3,0.203,\xff", "is not UTF-8"),
+    "an open quote": (b'0,"121,66,30,,34.3,0.203,33', "a quote is opened and not closed"),
 }
 
 
-@pytest.mark.parametrize("line", BROKEN.values(), ids=BROKEN.keys())
-def test_a_file_that_breaks_off_is_an_error_without_a_value(
-    line: bytes, champion: RegisteredModel, output: Place, tmp_path: Path
+@pytest.mark.parametrize(("line", "why"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_line_is_refused_with_its_number_and_the_others_are_scored(
+    line: bytes, why: str, champion: RegisteredModel, output: Place, tmp_path: Path
 ) -> None:
-    header = f"{','.join(FEATURES)}\n".encode()
-    (tmp_path / "a.csv").write_bytes(header + line)
-    with pytest.raises(InputError, match=r"^a.csv: is not CSV in UTF-8 that can be read$"):
-        done(planned(tmp_path / "a.csv", champion), champion, output)
-    assert not [path for path in Path(output.path).rglob("*") if path.is_file()]
+    good = b"0,121,66,30,,34.3,0.203,33"
+    lines = [",".join(FEATURES).encode(), good, line, good, b""]
+    (tmp_path / "a.csv").write_bytes(b"\n".join(lines))
+    found = done(planned(tmp_path / "a.csv", champion), champion, output)
+    assert (found.scored, found.refused) == (2, 1)
+    assert rows(output, plan.REFUSED) == [{"file": "a.csv", "row": 3, "field": None, "rule": why}]
 
 
 def test_parquet_that_was_cut_off_is_an_error(
@@ -185,9 +190,36 @@ def test_parquet_that_was_cut_off_is_an_error(
     content = (patients / "part-00000.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(content)
     job = planned(tmp_path / "a.parquet", champion)
-    (tmp_path / "a.parquet").write_bytes(content[: len(content) // 2])
+    changed = content[: len(content) // 2] + bytes(len(content) - len(content) // 2)
+    times = (tmp_path / "a.parquet").stat()
+    (tmp_path / "a.parquet").write_bytes(changed)
+    os.utime(tmp_path / "a.parquet", ns=(times.st_atime_ns, times.st_mtime_ns))
     with pytest.raises(InputError, match="^a.parquet: is not Parquet that can be read$"):
         done(job, champion, output)
+    assert not [path for path in Path(output.path).rglob("*") if path.is_file()]
+
+
+def test_an_input_that_has_changed_is_an_error_before_it_is_read_and_after(
+    patients: Path,
+    champion: RegisteredModel,
+    output: Place,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = Path(shutil.copy(patients / "part-00000.parquet", tmp_path / "a.parquet"))
+    job = planned(source, champion)
+    scorer = score.scorer(str(champion.folder), job.model_version)
+
+    def changing(*given: Any) -> Any:
+        source.touch()
+        return decide(*given)
+
+    decide = score.score_chunk
+    monkeypatch.setattr(score, "score_chunk", changing)
+    for _ in range(2):
+        with pytest.raises(InputError, match="^a.parquet: has changed since the job began"):
+            score.score_part(job, 0, output, scorer)
+    assert not [path for path in Path(output.path).rglob("*") if path.is_file()]
 
 
 def test_a_thousand_rows_do_not_depend_on_how_they_are_divided(

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -50,6 +52,42 @@ def test_yarn_needs_the_settings_of_the_cluster(monkeypatch: pytest.MonkeyPatch)
         session.check_reachable("yarn")
     monkeypatch.setenv("YARN_CONF_DIR", "/etc/hadoop/conf")
     session.check_reachable("yarn")
+
+
+@pytest.mark.usefixtures("pyspark")
+def test_a_local_spark_needs_no_name_of_the_machine_and_no_left_over_variable(
+    user: Registry, tmp_path: Path
+) -> None:
+    code = (
+        "from mlflow_sealed.batch import session\n"
+        "options = session.quick('local[1]')\n"
+        "with session.connected('local', 'local[1]', options=options) as spark:\n"
+        "    print(spark.sparkContext.parallelize([1, 2], 2).sum())\n"
+    )
+    left_over = {
+        "PYSPARK_SUBMIT_ARGS": "--master yarn --no-such-option pyspark-shell",
+        "PYSPARK_GATEWAY_PORT": "1",
+        "PYSPARK_GATEWAY_SECRET": "x",
+        "SPARK_REMOTE": "sc://127.0.0.1:1",
+        "SPARK_CONNECT_MODE_ENABLED": "1",
+        "SPARK_API_MODE": "connect",
+        "SPARK_LOCAL_IP": "192.0.2.1",
+        "SPARK_LOCAL_HOSTNAME": "nowhere.invalid",
+    }
+    done = subprocess.run(
+        [
+            *("unshare", "--uts", "sh", "-c", 'hostname nowhere-known && exec "$@"', "sh"),
+            *(sys.executable, "-c", code),
+        ],
+        env={**user.environ, **left_over},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "unshare failed" in done.stderr or "you must be root" in done.stderr:
+        pytest.skip("only root may give a process another host name")
+    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
 
 
 @pytest.mark.parametrize("master", ["local", "local[2]", "local[*]", GIVEN])

@@ -1,1 +1,1 @@
-"""Score tables of any size on Apache Spark, on one machine or on a cluster."""
+"""Score tables of any size: in processes of one machine, or on Apache Spark."""

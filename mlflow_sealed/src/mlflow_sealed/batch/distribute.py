@@ -1,21 +1,21 @@
 """Let Spark's executors score the parts of a plan: send them the code and the model, and wait."""
 
 import re
-import sys
 import threading
-import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import mlflow_sealed
 from mlflow_sealed.batch import environment, java, plan, score, session, tally
 from mlflow_sealed.batch.model import ARCHIVE, RegisteredModel
 from mlflow_sealed.batch.options import ScoringOptions
 from mlflow_sealed.batch.plan import Plan
+from mlflow_sealed.batch.progress import Progress
+from mlflow_sealed.batch.stopwatch import Stopwatch
 from mlflow_sealed.batch.storage import Place
 from mlflow_sealed.batch.tally import TooManyRefusedError
 
@@ -30,15 +30,25 @@ class SparkJobError(RuntimeError):
     """Spark has given the job up; the message says why, in one line."""
 
 
-def score_parts(
-    job: Plan, left: Sequence[int], output: Place, model: RegisteredModel, options: ScoringOptions
-) -> float:
-    """Let the executors score the parts that are left.
+class Work(NamedTuple):
+    """What the executors have to do: some parts of a plan, with a model."""
 
-    Returns
-    -------
-    float
-        How long they took, in seconds, with the start of their Pythons but not Spark's own.
+    job: Plan
+    left: Sequence[int]
+    output: Place
+    model: RegisteredModel
+
+
+def score_parts(
+    work: Work, options: ScoringOptions, *, progress: Progress, watch: Stopwatch
+) -> None:
+    """Let the executors score parts.
+
+    Parameters
+    ----------
+    watch
+        Gets the stages ``environment``, ``Spark`` (its start) and ``scoring``, which has the start
+        of the executors' Pythons.
 
     Raises
     ------
@@ -49,20 +59,23 @@ def score_parts(
     mlflow_sealed.batch.plan.InputError
         If a part cannot be read.
     """
+    job, left, output, model = work
     java.home()  # both are checked first: to pack an environment takes a minute
-    session.check_reachable(options.master)
+    master = options.spark_master
+    session.check_reachable(master)
     packed = None
-    if not (session.is_local(options.master) or options.master == session.GIVEN):
+    if not (session.is_local(master) or master == session.GIVEN):
         packed = environment.packed([model.requirements, options.executors])
-    with session.connected(f"score {job.model}", options.master, environment=packed) as spark:
+        watch.lap("environment")
+    name, quick = f"score {job.model}", session.quick(master)
+    with session.connected(name, master, environment=packed, options=quick) as spark:
+        watch.lap("Spark")
         _send(spark, model.folder)
-        began = time.monotonic()
-        with _stopped_early(spark, job, output, options.max_bad_share):
+        with _followed(spark, output, progress):
             faults = _run_tasks(spark, left, output)
-        took_s = time.monotonic() - began
+        watch.lap("scoring")
     if faults:
         raise plan.InputError(min(faults))
-    return took_s
 
 
 def zip_toolkit(archive: Path) -> None:
@@ -116,14 +129,15 @@ def _run_tasks(spark: "SparkSession", left: Sequence[int], output: Place) -> lis
 
 
 @contextmanager
-def _stopped_early(spark: "SparkSession", job: Plan, output: Place, most: float) -> Iterator[None]:
-    """Cancel the tasks within a ``with`` block once it is certain that too many are refused."""
+def _followed(spark: "SparkSession", output: Place, progress: Progress) -> Iterator[None]:
+    """Count what is done, and cancel the tasks once it is certain that too many are refused."""
     ended, found = threading.Event(), list[TooManyRefusedError]()
 
     def watch() -> None:
         while not ended.wait(_LOOK_EVERY_S):
             try:
-                tally.check_share(tally.total(output), job.rows or sys.maxsize, most)
+                for part, counted in tally.done(output, but=progress.parts).items():
+                    progress.finished(part, counted)
             except TooManyRefusedError as error:
                 found.append(error)
                 spark.sparkContext.cancelAllJobs()

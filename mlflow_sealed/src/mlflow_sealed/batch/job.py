@@ -1,8 +1,8 @@
 """A scoring job: a table is scored with a registered model, in a run of MLflow."""
 
+import contextlib
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,16 +12,26 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
-from mlflow_sealed import drivers, tracking
-from mlflow_sealed.batch import engine, java, plan, session, storage, tally
-from mlflow_sealed.batch.distribute import SparkJobError, score_parts
-from mlflow_sealed.batch.model import ModelError, RegisteredModel, fetch
+from mlflow_sealed import drivers, process, tracking
+from mlflow_sealed.batch import distribute, engine, java, plan, session, storage, tally, workers
+from mlflow_sealed.batch.distribute import SparkJobError
+from mlflow_sealed.batch.model import ModelError, RegisteredModel, fetch, get
 from mlflow_sealed.batch.options import ScoringOptions
 from mlflow_sealed.batch.plan import Plan
+from mlflow_sealed.batch.progress import Progress
+from mlflow_sealed.batch.stopwatch import Stopwatch
 from mlflow_sealed.batch.storage import Place
 from mlflow_sealed.batch.tally import Tally, TooManyRefusedError
+from mlflow_sealed.batch.worker import Load, WorkerError
+from mlflow_sealed.batch.workers import KilledError, Workers
+from mlflow_sealed.command import be_quiet
 from mlflow_sealed.feed import credential
 from mlflow_sealed.flavor import manifest
+from mlflow_sealed.project import Project
+
+LARGE_ROWS: Final = 100_000_000
+LARGE_BYTES: Final = 10_000_000_000
+"""A table above either gets a line that Spark is there."""
 
 
 class OutputError(RuntimeError):
@@ -33,6 +43,7 @@ FAILURES: Final = (
     manifest.ManifestError,
     engine.EngineError,
     java.JavaError,
+    KilledError,
     MlflowException,
     ModelError,
     OutputError,
@@ -40,12 +51,22 @@ FAILURES: Final = (
     session.MasterError,
     SparkJobError,
     TooManyRefusedError,
+    WorkerError,
     OSError,
 )
 """What a job may end with: the message of each is one line for the user."""
 
 
-def score_table(options: ScoringOptions) -> Tally:
+@process.command(*FAILURES)
+def run(options: ScoringOptions, project: Project, watch: Stopwatch) -> int:
+    """Score for a project and return the exit status."""
+    be_quiet()
+    tracking.use_default(project)
+    score_table(options, watch)
+    return 0
+
+
+def score_table(options: ScoringOptions, watch: Stopwatch | None = None) -> Tally:
     """Score what is left of an input, and log it as a run of MLflow.
 
     Returns
@@ -60,24 +81,63 @@ def score_table(options: ScoringOptions) -> Tally:
     mlflow_sealed.batch.tally.TooManyRefusedError
         If too many rows are refused.
     """
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, _run(options):
-        model = fetch(options.model, Path(folder))
+    watch = watch or Stopwatch()
+    with tempfile.TemporaryDirectory() as folder, _run(options), workers.started() as here:
+        watch.lap("tracking")
+        model = _model(options, Path(folder), here)
+        watch.lap("model")
         output = storage.locate(options.output)
         job = begin(_planned(options, model), output)
         mlflow.set_tags({"model.version": job.model_version, "model.sha256": job.model_sha256})
-        left = sorted(set(range(len(job.parts))) - tally.done(output).keys())
-        print(f"{len(left)} of {len(job.parts)} parts to score with {job.model}", flush=True)
-        scoring_s = score_parts(job, left, output, model, options) if left else 0.0
+        done = tally.done(output)
+        left = sorted(set(range(len(job.parts))) - done.keys())
+        many = workers.count(len(left), most=options.workers)
+        print(_announced(job, len(left), many, options), flush=True)
+        watch.lap("plan")
+        progress = Progress(job, done, options.max_bad_share)
+        with contextlib.closing(progress):
+            if left and options.on_spark:
+                work = distribute.Work(job, left, output, model)
+                distribute.score_parts(work, options, progress=progress, watch=watch)
+            elif left:
+                here.score(left, output, model.folder, progress, most=many)
+                watch.lap("scoring")
         total = tally.total(output)
         tally.check_share(total, total.rows, options.max_bad_share)
         finish(job, output, total)
-        _log(total, time.monotonic() - began, scoring_s)
+        _log(total, watch)
     print(
         f"{total.scored} rows scored, {total.refused} refused, by {job.model}: "
-        f"{options.output} ({total.summary()})"
+        f"{options.output} ({total.summary()})\n{watch.told()}"
     )
     return total
+
+
+def _model(options: ScoringOptions, folder: Path, here: Workers) -> RegisteredModel:
+    """Fetch the model; who scores with it loads it."""
+    if options.on_spark:
+        return fetch(options.model, folder)
+    worker = here.start()  # it starts while the model is fetched
+    address, files = get(options.model, folder)
+    found: RegisteredModel = worker.ask(Load(address, str(files)))
+    return found
+
+
+def _processes(many: int) -> str:
+    return "1 process" if many == 1 else f"{many} processes"
+
+
+def _announced(job: Plan, left: int, many: int, options: ScoringOptions) -> str:
+    """Return what is about to be done, by what, and that there is more if a table is large."""
+    engine = f"Spark ({options.spark_master})" if options.on_spark else _processes(many)
+    told = f"{left} of {len(job.parts)} parts to score with {job.model}, in {engine}"
+    unit, most = ("bytes of CSV", LARGE_BYTES) if job.rows is None else ("rows", LARGE_ROWS)
+    if not options.on_spark and job.size > most:
+        told += (
+            f"\n{job.size:,} {unit} are more than {most:,}: Spark on several machines would be "
+            "faster (engine=spark, docs/batch.md)"
+        )
+    return told
 
 
 def begin(job: Plan, output: Place) -> Plan:
@@ -134,10 +194,10 @@ def finish(job: Plan, output: Place, total: Tally) -> None:
 def _planned(options: ScoringOptions, model: RegisteredModel) -> Plan:
     return plan.make(
         options.input,
-        model=model.address,
-        model_sha256=model.sha256,
-        features=model.features,
+        model.planned,
         parts=options.partitions,
+        kept=options.kept,
+        explain=options.explain,
     )
 
 
@@ -155,7 +215,7 @@ def _run(options: ScoringOptions) -> Iterator[None]:
         yield
 
 
-def _log(total: Tally, seconds: float, scoring_s: float) -> None:
+def _log(total: Tally, watch: Stopwatch) -> None:
     """Log how many rows there were and why some are refused, but no row."""
     mlflow.log_metrics(
         {
@@ -163,8 +223,8 @@ def _log(total: Tally, seconds: float, scoring_s: float) -> None:
             "rows_scored": total.scored,
             "rows_refused": total.refused,
             "refused_share": total.refused / total.rows if total.rows else 0.0,
-            "seconds": seconds,
-            "seconds_scoring": scoring_s,
+            "seconds": watch.total_s,
+            "seconds_scoring": watch.seconds.get("scoring", 0.0),
         }
     )
     mlflow.log_dict(total.reasons, "refused.json")

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import mlflow.pyfunc
 from mlflow import MlflowClient
 
 from mlflow_sealed.batch import score
-from mlflow_sealed.batch.rules import rules_of
-from mlflow_sealed.flavor import manifest
-from mlflow_sealed.flavor.download import download
+from mlflow_sealed.batch.plan import Model
+from mlflow_sealed.flavor import download, manifest
 
 ARCHIVE: Final = "model"
 """The name of the model's folder, here and in the executors."""
@@ -35,11 +33,14 @@ class RegisteredModel:
         Its downloaded files.
     features
         The names of the columns that it takes.
+    numbers
+        Those of them that are numbers.
     """
 
     address: str
     folder: Path
     features: tuple[str, ...]
+    numbers: tuple[str, ...]
 
     @property
     def requirements(self) -> Path:
@@ -51,9 +52,19 @@ class RegisteredModel:
         """The SHA-256 of its manifest, which has those of all of its files."""
         return manifest.digest(self.folder)
 
+    @property
+    def planned(self) -> Model:
+        """What a plan has to know of it."""
+        return Model(self.address, self.sha256, self.features, self.numbers)
+
 
 def fetch(uri: str, folder: Path) -> RegisteredModel:
-    """Download a registered model, check that its files are those that were logged, and load it.
+    """Download a registered model, check its files, and load it: `get`, then `load`."""
+    return load(*get(uri, folder))
+
+
+def get(uri: str, folder: Path) -> tuple[str, Path]:
+    """Download a registered model and check that its files are those that were logged.
 
     Parameters
     ----------
@@ -62,30 +73,45 @@ def fetch(uri: str, folder: Path) -> RegisteredModel:
     folder
         Where to put its files.
 
+    Returns
+    -------
+    tuple
+        The address with its version, and the folder of its files.
+
     Raises
     ------
     ModelError
-        If the address is not that of a registered version, or the model cannot be loaded here, has
-        no method ``decide`` that scores a table, or rows with rules that are not supported.
+        If the address is not that of a registered version.
     mlflow.exceptions.MlflowException
         If the registry does not have it.
     mlflow_sealed.flavor.manifest.ManifestError
         If its files were changed.
     """
     address = _address(uri)
-    files = download(address, folder / ARCHIVE)
-    manifest.check(files)
+    return address, download.fetch(address, folder / ARCHIVE)
+
+
+def load(address: str, files: Path) -> RegisteredModel:
+    """Load a downloaded model in this process, and return what a job has to know of it.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be loaded here, has no method ``decide`` that scores a table, or its rows have
+        no columns.
+    """
     try:
-        model = mlflow.pyfunc.load_model(str(files)).unwrap_python_model()
+        scorer = score.scorer(str(files), address.rpartition("/")[2])
     except RuntimeError as error:  # the model's own code raises it, for another package
         raise ModelError(f"{address} cannot be used here: {error}") from None
-    if not hasattr(model, "decide"):
-        raise ModelError(f"{address} has no method decide, which scores a table: train again")
-    try:
-        rules = rules_of(score.row_type(model))
     except TypeError as error:
         raise ModelError(f"{address} cannot score a table: {error}") from None
-    return RegisteredModel(address, files, tuple(rule.name for rule in rules))
+    return RegisteredModel(
+        address,
+        files,
+        tuple(rule.name for rule in scorer.rules),
+        tuple(rule.name for rule in scorer.rules if rule.number),
+    )
 
 
 def _address(uri: str) -> str:

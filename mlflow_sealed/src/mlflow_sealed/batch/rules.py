@@ -2,16 +2,18 @@
 
 The rules are read from the record's fields and accept what is plainly valid. Every other row is
 validated by the record itself, which accepts it or says what is wrong. So a table is checked like
-the rows of a request, and only the few doubtful rows are checked one by one.
+the rows of a request, and only the few doubtful rows are checked one by one. All rows are, where a
+record has validators, or fields that are no numbers: that is right too, and slower.
 
 Text is read by the server's own rule: see `mlflow_sealed.server.protocol.number_spelling`.
 
 Executors import this module, so it imports installed distributions only.
 """
 
+import enum
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import NoneType, UnionType
 from typing import Any, Final, NamedTuple, Union, get_args, get_origin
 
@@ -37,7 +39,7 @@ _HARMLESS: Final = frozenset(
 
 
 class RuleError(TypeError):
-    """A record has a rule that is not supported here; the message names it."""
+    """A record has a field that no column can be; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ class Rule:
         Whether it accepts whole numbers only.
     nullable
         Whether it accepts null.
+    number
+        Whether it accepts numbers; text or a truth value otherwise.
+    complete
+        Whether these are all of its rules. If they are not, the record decides about each value.
     """
 
     name: str
@@ -61,9 +67,13 @@ class Rule:
     high: float
     whole: bool
     nullable: bool
+    number: bool = True
+    complete: bool = True
 
     def accepts(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Return which values are plainly valid; NaN stands for null."""
+        if not self.complete:
+            return np.zeros(len(values), dtype=np.bool_)
         found = (values >= self.low) & (values <= self.high)
         if self.whole:
             found &= values == np.floor(values)
@@ -113,25 +123,23 @@ def rules_of(record: type[BaseModel]) -> tuple[Rule, ...]:
     Raises
     ------
     RuleError
-        If the record checks anything but the types int and float, null and bounds: other rules have
-        to be supported here first. What ``__get_pydantic_core_schema__`` adds is not seen.
+        If a field has another name in requests: a column would be of neither.
 
     Examples
     --------
     >>> from pydantic import Field
     >>> class Row(BaseModel, allow_inf_nan=False):
     ...     age: int = Field(ge=21, le=120)
-    >>> rules_of(Row)
-    (Rule(name='age', low=21, high=120, whole=True, nullable=False),)
+    >>> rules_of(Row)[0].low, rules_of(Row)[0].high, rules_of(Row)[0].complete
+    (21, 120, True)
     """
-    odd = sorted(record.model_config.keys() - _HARMLESS)
-    if odd or record.model_config.get("allow_inf_nan") is not False:
-        raise RuleError(f"{record.__name__}: has settings that are not supported here: {odd}")
+    odd = record.model_config.keys() - _HARMLESS
     decorators = record.__pydantic_decorators__
-    for kind in ("validators", "field_validators", "root_validators", "model_validators"):
-        if getattr(decorators, kind):
-            raise RuleError(f"{record.__name__}: has {kind}, which are not supported here")
-    return tuple(_rule(name, field) for name, field in record.model_fields.items())
+    kinds = ("validators", "field_validators", "root_validators", "model_validators")
+    checked = any(getattr(decorators, kind) for kind in kinds)
+    complete = not odd and not checked and record.model_config.get("allow_inf_nan") is False
+    found = [_rule(name, field) for name, field in record.model_fields.items()]
+    return tuple(replace(rule, complete=rule.complete and complete) for rule in found)
 
 
 def check(
@@ -144,24 +152,28 @@ def check(
     columns
         An array for each rule, all of one length: integers, floating-point numbers, decimals, or
         text, also dictionaries of them. Null, NaN and what `number_spelling.MISSING` has are null.
+        For a field that is no number, of any type.
     rules
         The rules of `record`, from `rules_of`.
     """
     columns = {name: _plain(column) for name, column in columns.items()}
-    records, sure = {}, None
+    records: dict[str, npt.NDArray[Any]] = {}
+    accepted = np.ones(len(next(iter(columns.values()))), dtype=np.bool_)
     for rule in rules:
-        values, read = _numbers(columns[rule.name])
-        records[rule.name] = values
-        right = rule.accepts(values) & read
-        sure = right if sure is None else sure & right
-    accepted = np.ones(0, dtype=np.bool_) if sure is None else sure
+        if rule.number:
+            values, read = _numbers(columns[rule.name])
+            records[rule.name] = values
+            accepted &= rule.accepts(values) & read
+        else:
+            records[rule.name] = np.array(columns[rule.name].to_pylist(), dtype=np.object_)
+            accepted[:] = False
     broken = _one_by_one(columns, records, accepted, rules, record)
     return Checked(pd.DataFrame(records), accepted, broken)
 
 
 def _one_by_one(
     columns: Mapping[str, pa.Array],
-    records: dict[str, npt.NDArray[np.float64]],
+    records: dict[str, npt.NDArray[Any]],
     accepted: npt.NDArray[np.bool_],
     rules: tuple[Rule, ...],
     record: type[BaseModel],
@@ -174,7 +186,7 @@ def _one_by_one(
     values = {name: columns[name].take(pa.array(positions)).to_pylist() for name in records}
     broken = []
     for index, row in enumerate(positions.tolist()):
-        given = {rule.name: _python(values[rule.name][index], whole=rule.whole) for rule in rules}
+        given = {rule.name: _python(values[rule.name][index], rule) for rule in rules}
         try:
             checked = record.model_validate(given)
         except ValidationError as error:
@@ -182,10 +194,16 @@ def _one_by_one(
             broken += [_broken(row, each, given) for each in details]
             continue
         accepted[row] = True
-        for name, column in records.items():
-            value = getattr(checked, name)
-            column[row] = math.nan if value is None else value
+        for rule in rules:
+            records[rule.name][row] = _checked(getattr(checked, rule.name), rule)
     return broken
+
+
+def _checked(value: Any, rule: Rule) -> Any:
+    """Return what the model's table of records has for a field of a record."""
+    if rule.number:
+        return math.nan if value is None else value
+    return value.value if isinstance(value, enum.Enum) else value
 
 
 def _broken(row: int, detail: Any, given: Mapping[str, Any]) -> BrokenRule:
@@ -194,14 +212,14 @@ def _broken(row: int, detail: Any, given: Mapping[str, Any]) -> BrokenRule:
     return BrokenRule(row, field, f"{detail['msg']}{null}")
 
 
-def _python(value: Any, *, whole: bool) -> Any:
+def _python(value: Any, rule: Rule) -> Any:
     """Return what the record gets for a value: it would read more as a number than is one here."""
     if isinstance(value, float) and math.isnan(value):
         return None
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not rule.number:
         return value
     try:
-        return number_spelling.read(value, whole=whole)
+        return number_spelling.read(value, whole=rule.whole)
     except ValueError:
         return _NO_NUMBER
 
@@ -231,36 +249,31 @@ def _numbers(column: pa.Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.
 
 
 def _rule(name: str, field: FieldInfo) -> Rule:
+    if field.validation_alias is not None:
+        raise RuleError(f"{name}: expected a field under its own name, got an alias")
     kinds = _kinds(field.annotation)
-    nullable, numbers = NoneType in kinds, kinds - {NoneType}
-    if numbers not in ({int}, {float}) or field.validation_alias is not None:
-        raise RuleError(f"{name}: expected a field that is int or float under its own name")
-    low, high = -math.inf, math.inf
+    nullable, kinds = NoneType in kinds, kinds - {NoneType}
+    if kinds not in ({int}, {float}):
+        return Rule(name, -math.inf, math.inf, False, nullable, number=False, complete=False)  # noqa: FBT003 # as below
+    low, high, complete = -math.inf, math.inf, True
     for each in field.metadata:
         match each:
-            case annotated_types.Ge(ge=bound):
-                low = max(low, _number(bound))
-            case annotated_types.Gt(gt=bound):
-                low = max(low, math.nextafter(_number(bound), math.inf))
-            case annotated_types.Le(le=bound):
-                high = min(high, _number(bound))
-            case annotated_types.Lt(lt=bound):
-                high = min(high, math.nextafter(_number(bound), -math.inf))
-            case _:
-                raise RuleError(
-                    f"{name}: {type(each).__name__} is a rule that is not supported here"
-                )
+            case annotated_types.Ge(ge=int() | float() as bound):
+                low = max(low, bound)
+            case annotated_types.Gt(gt=int() | float() as bound):
+                low = max(low, math.nextafter(bound, math.inf))
+            case annotated_types.Le(le=int() | float() as bound):
+                high = min(high, bound)
+            case annotated_types.Lt(lt=int() | float() as bound):
+                high = min(high, math.nextafter(bound, -math.inf))
+            case _:  # such as a validator: the record decides
+                complete = False
     # The record itself decides on the rest: infinities, and numbers that a double rounds.
-    return Rule(name, max(low, -_EXACT), min(high, _EXACT), numbers == {int}, nullable)
+    low, high = max(low, -_EXACT), min(high, _EXACT)
+    return Rule(name, low, high, kinds == {int}, nullable, complete=complete)
 
 
 def _kinds(annotation: Any) -> set[Any]:
     return (
         set(get_args(annotation)) if get_origin(annotation) in {Union, UnionType} else {annotation}
     )
-
-
-def _number(bound: Any) -> float:
-    if not isinstance(bound, int | float):
-        raise RuleError(f"expected a bound that is a number, got {type(bound).__name__}")
-    return bound

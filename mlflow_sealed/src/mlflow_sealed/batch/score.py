@@ -6,11 +6,9 @@ installed distributions only.
 """
 
 import contextlib
-import csv
 import gc
 import inspect
-import io
-import itertools
+import os
 import typing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -24,36 +22,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from mlflow_sealed.batch import plan, rules, storage, tally
-from mlflow_sealed.batch.plan import Plan, Slice
+from mlflow_sealed.batch import chunks, plan, rules, storage, tally
+from mlflow_sealed.batch.chunks import Chunk
+from mlflow_sealed.batch.plan import Plan
 from mlflow_sealed.batch.rules import BrokenRule, Rule
 from mlflow_sealed.batch.storage import Place
 from mlflow_sealed.batch.tally import Tally
 
-CHUNK_ROWS: Final = 2**16
-"""How many rows are in memory at once."""
-
 _REFUSED: Final = pa.schema(
     {"file": pa.string(), "row": pa.int64(), "field": pa.string(), "rule": pa.string()}
 )
-
-
-class Chunk(NamedTuple):
-    """Some rows of a file.
-
-    Attributes
-    ----------
-    table
-        The rows as they were read; text if the file is CSV.
-    rows
-        int64, the number of each row in the file: from 0 in Parquet, the line's in CSV.
-    unreadable
-        The numbers of rows that are not in the table, and why.
-    """
-
-    table: Any
-    rows: npt.NDArray[np.int64]
-    unreadable: list[tuple[int, str]]
 
 
 class Scorer(NamedTuple):
@@ -66,6 +44,10 @@ class Scorer(NamedTuple):
         returns the classes (int8) and their probabilities (float64), both of shape (n,).
     record
         The type of one row.
+    explain
+        The model's own ``predict``, which gives the reasons of records.
+    reasons
+        The names of what contributes to a prediction.
     rules
         The rules of the record.
     version
@@ -73,9 +55,15 @@ class Scorer(NamedTuple):
     """
 
     decide: Callable[[pd.DataFrame], tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]]
+    explain: Callable[[list[BaseModel]], list[dict[str, Any]]]
+    reasons: tuple[str, ...]
     record: type[BaseModel]
     rules: tuple[Rule, ...]
     version: str
+
+
+class WriteError(OSError):
+    """The output cannot be written; the message says why and what to do."""
 
 
 def run(parts: Iterable[int], *, output: str, model: str) -> Iterator[str]:
@@ -103,20 +91,37 @@ def run(parts: Iterable[int], *, output: str, model: str) -> Iterator[str]:
     for part in parts:
         try:
             score_part(job, part, place, scorer(folder, job.model_version))
-        except plan.InputError as error:
+        except (plan.InputError, WriteError) as error:
             yield str(error)
 
 
 @lru_cache(maxsize=1)
 def scorer(folder: str, version: str) -> Scorer:
-    """Load the logged pyfunc, once in each process."""
+    """Load the logged pyfunc, once in each process.
+
+    Raises
+    ------
+    TypeError
+        If it cannot score a table; the message says why.
+    """
     import mlflow.pyfunc  # noqa: PLC0415 # takes a second or two
 
     model = mlflow.pyfunc.load_model(folder).unwrap_python_model()
+    if not hasattr(model, "decide"):
+        raise TypeError("it has no method decide, which scores a table: train again")
     # pyspark collects garbage after each task, and would traverse the imported modules each time.
     gc.freeze()
     record = row_type(model)
-    return Scorer(model.decide, record, rules.rules_of(record), version)
+
+    def explain(rows: list[BaseModel]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = model.predict(None, rows, {"explain": True})
+        return found
+
+    found = rules.rules_of(record)
+    # A model whose features are not its fields says which they are.
+    made = getattr(model, "preprocessing", None)
+    reasons = tuple(getattr(made, "names", (rule.name for rule in found)))
+    return Scorer(model.decide, explain, reasons, record, found, version)
 
 
 def row_type(model: Any) -> type[BaseModel]:
@@ -134,122 +139,126 @@ def row_type(model: Any) -> type[BaseModel]:
     return row
 
 
-def score_part(job: Plan, part: int, output: Place, scorer: Scorer) -> Tally:
+def score_part(
+    job: Plan,
+    part: int,
+    output: Place,
+    scorer: Scorer,
+    *,
+    report: Callable[[Tally, int], None] = lambda _, __: None,
+) -> Tally:
     """Score a part: write its two files, then its tally, which says that it is done.
 
-    Scored again, also by two executors at once, it gives the same files under the same names.
+    Scored again, also by two processes at once, it gives the same files under the same names.
+
+    Parameters
+    ----------
+    report
+        Is called after each chunk, with its tally and how much of the part is read: rows, or bytes.
 
     Raises
     ------
     mlflow_sealed.batch.plan.InputError
-        If the part cannot be read.
+        If the part cannot be read, or its file is no longer the one that was planned with.
+    WriteError
+        If the output cannot be written.
     """
     name = f"{plan.name(part)}.parquet"
     total = Tally()
     with (
+        _told(output),
         _writing(output.at(f"{plan.SCORED}/{name}")) as write_scored,
         _writing(output.at(f"{plan.REFUSED}/{name}")) as write_refused,
     ):
         for each in job.parts[part]:
-            for chunk in read(job, each):
-                scored, broken = score_chunk(chunk, scorer, text=job.format == "csv")
+            for chunk in chunks.read(job, each):
+                scored, broken = score_chunk(chunk, scorer, job)
                 write_scored(scored)
-                write_refused(_refused(_shown(job, each), chunk, broken))
-                total += _tally(len(scored), chunk, broken)
-    tally.place(output, part).write(plan.as_json(total.model_dump()))
+                write_refused(_refused(chunks.shown(job, each), chunk, broken))
+                tallied = _tally(len(scored), chunk, broken)
+                total += tallied
+                report(tallied, chunk.read)
+            chunks.check_unchanged(job, each)
+        tally.place(output, part).write(plan.as_json(total.model_dump()))
     return total
 
 
-def read(job: Plan, part: Slice) -> Iterator[Chunk]:
-    """Read a slice of the input by chunks, at least one.
-
-    Raises
-    ------
-    mlflow_sealed.batch.plan.InputError
-        If the file is broken, or is no longer the one that was planned with.
-    """
-    place = storage.locate(job.input).of(job.files[part.file].path)
+@contextlib.contextmanager
+def _told(output: Place) -> Iterator[None]:
+    """Turn what the file system does not allow into a line for the user."""
     try:
-        with place.system.open_input_file(place.path) as file:
-            yield from _from_parquet(file, part) if job.format == "parquet" else _from_csv(file)
-    except (pa.ArrowException, UnicodeDecodeError, csv.Error):
-        # Not chained: they may show what they could not read.
-        kind = "Parquet" if job.format == "parquet" else "CSV in UTF-8"
-        raise plan.InputError(f"{_shown(job, part)}: is not {kind} that can be read") from None
+        yield
+    except storage.StorageError:
+        raise
+    except OSError as error:
+        said = os.strerror(error.errno) if error.errno else "its store refused it"
+        raise WriteError(
+            f"{output.path} cannot be written: {said}; what is done stays: mend that, and start "
+            "again"
+        ) from None
 
 
-def score_chunk(chunk: Chunk, scorer: Scorer, *, text: bool) -> tuple[Any, list[BrokenRule]]:
-    """Return the scored rows of a chunk, and the rules that the other rows break.
-
-    Parameters
-    ----------
-    text
-        Whether the columns are text: then those of the features become numbers.
-    """
-    columns = {rule.name: chunk.table.column(rule.name) for rule in scorer.rules}
-    checked = rules.check(columns, scorer.rules, scorer.record)
+def score_chunk(chunk: Chunk, scorer: Scorer, job: Plan) -> tuple[Any, list[BrokenRule]]:
+    """Return the scored rows of a chunk, and the rules that the other rows break."""
+    fields = {rule.name: chunk.table.column(rule.name) for rule in scorer.rules}
+    checked = rules.check(fields, scorer.rules, scorer.record)
     records, table = checked.records, chunk.table
-    if text:
+    if job.format == "csv":
         table = _with_numbers(table, checked, scorer.rules)
     if not checked.accepted.all():
         records = records[checked.accepted]
         table = table.filter(pa.array(checked.accepted))
-    pred, probability = scorer.decide(records)
-    added = {
-        "pred": pa.array(pred),
-        "probability": pa.array(probability),
-        "model_version": pa.repeat(scorer.version, len(pred)),
-    }
+    table = table.select(list(job.kept))
+    added = _explained(records, scorer) if job.explain else _decided(records, scorer)
+    added["model_version"] = pa.repeat(scorer.version, len(records))
+    cast = {name: values.cast(plan.ADDED.get(name, values.type)) for name, values in added.items()}
+    order = [*plan.ADDED, *(plan.EXPLAINED if job.explain else ())]
     scored = pa.RecordBatch.from_arrays(
-        [*table.columns, *(added[name].cast(kind) for name, kind in plan.ADDED.items())],
-        names=[*table.schema.names, *plan.ADDED],
+        [*table.columns, *(cast[name] for name in order)], names=[*table.schema.names, *order]
     )
     return scored, checked.broken
 
 
-def _from_parquet(file: Any, part: Slice) -> Iterator[Chunk]:
-    opened, first = pq.ParquetFile(file), part.first
-    batches = opened.iter_batches(CHUNK_ROWS, row_groups=[part.group], use_threads=False)
-    empty = opened.schema_arrow.empty_table().to_batches() or [_empty(opened.schema_arrow)]
-    for batch in itertools.chain([next(batches, empty[0])], batches):
-        yield Chunk(batch, np.arange(first, first + len(batch)), [])
-        first += len(batch)
+def _decided(records: pd.DataFrame, scorer: Scorer) -> dict[str, Any]:
+    pred, probability = scorer.decide(records)
+    return {"pred": pa.array(pred), "probability": pa.array(probability)}
 
 
-def _from_csv(file: Any) -> Iterator[Chunk]:
-    lines = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), strict=True)
-    header = next(lines)
-    while True:
-        rows: list[list[str]] = []
-        numbers: list[int] = []
-        unreadable: list[tuple[int, str]] = []
-        for cells in itertools.islice(lines, CHUNK_ROWS):
-            if len(cells) == len(header):
-                rows.append(cells)
-                numbers.append(lines.line_num)
-            elif cells:  # an empty line is no row
-                unreadable.append(
-                    (lines.line_num, f"expected {len(header)} cells, got {len(cells)}")
-                )
-        yield Chunk(_text(header, rows), np.array(numbers, dtype=np.int64), unreadable)
-        if not rows and not unreadable:
-            return
+def _explained(records: pd.DataFrame, scorer: Scorer) -> dict[str, Any]:
+    """Return predictions with their reasons: the model's own answers, one record at a time."""
+    rows = [
+        scorer.record.model_validate(dict(zip(records.columns, values, strict=True)))
+        for values in _plain_rows(records, scorer.rules)
+    ]
+    answers = scorer.explain(rows) if rows else []
+    return {
+        "pred": pa.array([each["pred"] for each in answers], pa.int8()),
+        "probability": pa.array([each["probability"] for each in answers], pa.float64()),
+        "base_value": pa.array([each["base_value"] for each in answers], pa.float64()),
+        "contributions": pa.array(
+            [each["contributions"] for each in answers],
+            pa.struct([(name, pa.float64()) for name in scorer.reasons]),
+        ),
+    }
 
 
-def _text(header: list[str], rows: list[list[str]]) -> Any:
-    """Return cells as columns of text; an empty one is null."""
-    columns = zip(*rows, strict=True) if rows else ([] for _ in header)
-    arrays = [pa.array([cell or None for cell in cells], pa.string()) for cells in columns]
-    return pa.RecordBatch.from_arrays(arrays, names=header)
-
-
-def _empty(schema: Any) -> Any:
-    return pa.RecordBatch.from_arrays([pa.array([], each.type) for each in schema], schema=schema)
+def _plain_rows(records: pd.DataFrame, kinds: tuple[Rule, ...]) -> Iterator[tuple[Any, ...]]:
+    """Give the rows of a table of records as the record takes them: None for NaN."""
+    columns_ = []
+    for rule in kinds:
+        values = records[rule.name].tolist()
+        if rule.number:
+            kind = int if rule.whole else float
+            values = [None if value != value else kind(value) for value in values]  # noqa: PLR0124 # NaN
+        columns_.append(values)
+    return zip(*columns_, strict=True)
 
 
 def _with_numbers(table: Any, checked: rules.Checked, kinds: tuple[Rule, ...]) -> Any:
     """Return a table whose columns of features are numbers; undefined where a row is refused."""
     for rule in kinds:
+        if not rule.number:
+            continue
         numbers = checked.records[rule.name].where(checked.accepted)
         kind = pa.int64() if rule.whole else pa.float64()
         column = pa.array(numbers, pa.float64(), from_pandas=True).cast(kind)
@@ -278,12 +287,6 @@ def _tally(scored: int, chunk: Chunk, broken: list[BrokenRule]) -> Tally:
     reasons.update(why for _, why in chunk.unreadable)
     refused = len({each.row for each in broken}) + len(chunk.unreadable)
     return Tally(scored=scored, refused=refused, reasons=dict(reasons))
-
-
-def _shown(job: Plan, part: Slice) -> str:
-    """Return the name of a slice's file within the input."""
-    path, top = job.files[part.file].path, storage.locate(job.input).path
-    return path.removeprefix(f"{top}/") if path != top else path.rpartition("/")[2]
 
 
 @contextlib.contextmanager

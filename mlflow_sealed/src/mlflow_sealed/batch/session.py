@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mlflow_sealed.batch import engine, java, spark_compat
+from mlflow_sealed.batch.options import SPARK_HERE
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-LOCAL: Final = "local[*]"
-"""The default master: this machine, all of its cores."""
+LOCAL: Final = SPARK_HERE
+"""The default master."""
 
 GIVEN: Final = "given"
 """The master that is set already: by spark-submit, or by a managed Spark."""
@@ -29,7 +30,18 @@ TIMEOUT_S: Final = 120.0
 PYTHON: Final = "./environment/bin/python"
 """The Python of a packed environment, in the executors of a cluster."""
 
+_LEFT_OVER: Final = (
+    *("PYSPARK_SUBMIT_ARGS", "PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"),
+    *("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_API_MODE"),
+)
+"""What shells and notebooks leave behind: it would start another Spark, or use another's."""
+
+_QUICK: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""For a Java that touches no row: to compile well would take the workers' time."""
+
 _LOG: Final = Path(__file__).with_name("log4j2.properties")
+_LOGGING: Final = f"-Dlog4j2.configurationFile={_LOG.as_uri()}"
+_JAVA_OPTIONS: Final = "spark.driver.extraJavaOptions"
 _PORTS: Final = {"spark": 7077, "k8s": 443}
 _REACH_S: Final = 10.0
 _LOOK_EVERY_S: Final = 0.1
@@ -76,7 +88,7 @@ def connected(
     os.environ["JAVA_HOME"] = str(java.home())
     check_reachable(master)
     settings = {**_settings(master, environment), **(options or {})}
-    with _python(master, environment), warnings.catch_warnings():
+    with _set(_variables(master, environment)), warnings.catch_warnings():
         # The warning is about pandas 3; what training uses of it is tested.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
         session = _made(name, master, settings, timeout_s)
@@ -86,6 +98,11 @@ def connected(
             yield session
         finally:
             _stop(session, master)
+
+
+def quick(master: str) -> dict[str, str]:
+    """Return the settings of a Spark whose Java has nothing to do but hand out work."""
+    return {_JAVA_OPTIONS: f"{_LOGGING} {_QUICK}"} if is_local(master) else {}
 
 
 def is_local(master: str) -> bool:
@@ -152,9 +169,8 @@ def _unreachable(place: tuple[str, int]) -> str | None:
 
 
 def _settings(master: str, environment: Path | None) -> dict[str, str]:
-    logging = f"-Dlog4j2.configurationFile={_LOG.as_uri()}"
     found = {
-        "spark.driver.extraJavaOptions": logging,
+        _JAVA_OPTIONS: _LOGGING,
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.session.timeZone": "UTC",
         "spark.ui.showConsoleProgress": "false",
@@ -168,23 +184,40 @@ def _settings(master: str, environment: Path | None) -> dict[str, str]:
     return found
 
 
-@contextmanager
-def _python(master: str, environment: Path | None) -> Iterator[None]:
-    """Set the Python of the executors for the length of a ``with`` block.
+def _variables(master: str, environment: Path | None) -> dict[str, str | None]:
+    """Return what the variables of this process have to be while Spark starts; None: not set.
 
-    Spark reads it from the environment of the driver.
+    Spark reads them, and so do its processes. What is left over from another use would lead it
+    elsewhere. A local Spark needs no name or address of this machine, which may not be resolved.
     """
-    before = os.environ.get("PYSPARK_PYTHON")
+    if master == GIVEN:
+        return {}
+    found: dict[str, str | None] = dict.fromkeys(_LEFT_OVER)
+    if is_local(master):
+        found |= {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_HOSTNAME": "localhost"}
     if environment is not None:
-        os.environ["PYSPARK_PYTHON"] = PYTHON
+        found["PYSPARK_PYTHON"] = PYTHON
     elif is_local(master):
-        os.environ["PYSPARK_PYTHON"] = sys.executable
+        found["PYSPARK_PYTHON"] = sys.executable
+    return found
+
+
+@contextmanager
+def _set(variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Set variables of this process for the length of a ``with`` block."""
+    before = {name: os.environ.get(name) for name in variables}
     try:
+        _change(variables)
         yield
     finally:
-        os.environ.pop("PYSPARK_PYTHON", None)
-        if before is not None:
-            os.environ["PYSPARK_PYTHON"] = before
+        _change(before)
+
+
+def _change(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
 
 
 def _made(name: str, master: str, settings: Mapping[str, str], timeout_s: float) -> "SparkSession":

@@ -4,6 +4,7 @@ Executors import this module, so it imports installed distributions only.
 """
 
 import contextlib
+import fnmatch
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,13 +156,68 @@ def files(place: Place, endings: tuple[str, ...]) -> list[Any]:
         raise StorageError(f"{place.path} does not exist")
     if info.type == fs.FileType.File:
         return [info]
+    return _sorted(each for each in below(place) if each.path.endswith(endings))
+
+
+def below(place: Place) -> list[Any]:
+    """Return all files below a folder, but for those that `files` leaves out, sorted."""
     found = place.system.get_file_info(fs.FileSelector(place.path, recursive=True))
-    return sorted(
-        (each for each in found if _counts(each, place, endings)), key=lambda each: str(each.path)
+    return _sorted(each for each in found if _counts(each, place))
+
+
+def divided(place: Place) -> tuple[Place, str]:
+    """Return the folder above the first name with a wildcard, and the pattern below it.
+
+    A place that exists is one without wildcards, whatever its name. In a URI, ``?`` is none.
+
+    Examples
+    --------
+    >>> folder, pattern = divided(locate("/data/site=*/2026-??/*.parquet"))
+    >>> folder.path, pattern
+    ('/data', 'site=*/2026-??/*.parquet')
+    """
+    wildcards = "*[" if "://" in place.address else "*[?"
+    names = place.path.split("/")
+    first = next((at for at, name in enumerate(names) if set(name) & set(wildcards)), None)
+    if first is None or place.exists():
+        return place, ""
+    pattern = "/".join(names[first:])
+    address = place.address.removesuffix(f"/{pattern}")
+    return Place(place.system, "/".join(names[:first]) or "/", address or "/"), pattern
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Return whether a path below a folder, or a folder in it, matches a pattern, name by name.
+
+    ``**`` stands for any number of names.
+
+    Examples
+    --------
+    >>> matches("site=north/a.csv", "site=*"), matches("a/b/c.csv", "**/*.csv")
+    (True, True)
+    >>> matches("a/b.csv", "*.csv")
+    False
+    """
+    return _match(path.split("/"), pattern.split("/"))
+
+
+def _match(names: list[str], patterns: list[str]) -> bool:
+    if not patterns:
+        return True
+    if patterns[0] == "**":
+        return any(_match(names[skipped:], patterns[1:]) for skipped in range(len(names)))
+    return (
+        bool(names)
+        and fnmatch.fnmatchcase(names[0], patterns[0])
+        and _match(names[1:], patterns[1:])
     )
 
 
-def _counts(info: Any, place: Place, endings: tuple[str, ...]) -> bool:
-    below = info.path.removeprefix(place.path).strip("/").split("/")
-    hidden = any(name.startswith(("_", ".")) for name in below)
-    return bool(info.type == fs.FileType.File and info.path.endswith(endings) and not hidden)
+def _sorted(infos: Iterator[Any]) -> list[Any]:
+    return sorted(infos, key=lambda each: str(each.path))
+
+
+def _counts(info: Any, place: Place) -> bool:
+    names = info.path.removeprefix(place.path).strip("/").split("/")
+    hidden = any(name.startswith(("_", ".")) for name in names)
+    return bool(info.type == fs.FileType.File and not hidden)

@@ -3,6 +3,7 @@
 The executors write these files, so this module imports installed distributions only.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -63,11 +64,15 @@ def place(output: Place, part: int) -> Place:
     return output.at(f"{plan.PARTS}/{plan.name(part)}.json")
 
 
-def done(output: Place) -> dict[int, Tally]:
-    """Return the tallies of the parts that are done."""
+def done(output: Place, *, but: Collection[int] = ()) -> dict[int, Tally]:
+    """Return the tallies of the parts that are done, without those that are known."""
     found = storage.files(output.at(plan.PARTS), (".json",))
     numbered = ((plan.number(info.base_name), info.path) for info in found)
-    return {number: Tally.model_validate_json(output.of(path).read()) for number, path in numbered}
+    return {
+        number: Tally.model_validate_json(output.of(path).read())
+        for number, path in numbered
+        if number not in but
+    }
 
 
 def total(output: Place) -> Tally:

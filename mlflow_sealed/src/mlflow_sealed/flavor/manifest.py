@@ -41,7 +41,8 @@ def check(model: Path) -> None:
     if changed:
         raise ManifestError(
             f"the model's files are not those that were logged; files that differ: {changed}. "
-            "Build the image again from the registry, or train again"
+            "Fetch the model, or build the image, from the registry again. If its files are "
+            "changed there too, put them back, or delete that version and train again"
         )
 
 

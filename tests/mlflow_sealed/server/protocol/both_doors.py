@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from mlflow_sealed.batch import plan, rules, score
+from mlflow_sealed.batch import chunks, plan, rules
 from mlflow_sealed.server.protocol.media_types import JSON, PARQUET
 from mlflow_sealed.server.protocol.reader import Reader
 from tests.mlflow_sealed.server.protocol.parquet_files import File
@@ -49,10 +49,10 @@ def batch(body: bytes, folder: Path, row: type[BaseModel]) -> list[float]:
     """Return the column x as batch scoring reads it; NaN is null."""
     path = folder / "x.parquet"
     path.write_bytes(body)
-    job = plan.make(str(path), model="models:/x/1", model_sha256="", features=["x"])
+    job = plan.make(str(path), plan.Model("models:/x/1", "", ("x",), ("x",)))
     found: list[float] = []
     for part in (each for parts in job.parts for each in parts):
-        for chunk in score.read(job, part):
+        for chunk in chunks.read(job, part):
             columns = {"x": chunk.table.column("x")}
             checked = rules.check(columns, rules.rules_of(row), row)
             assert not checked.broken

@@ -135,7 +135,7 @@ def test_what_holds_no_numbers_is_refused_by_its_type_at_both_doors(
     assert refusal(body, Whole) == f"400 parquet: {said}"
     (tmp_path / "a.parquet").write_bytes(body)
     with pytest.raises(InputError, match=f"a.parquet: {re.escape(said)}$"):
-        plan.make(str(tmp_path / "a.parquet"), model="models:/x/1", model_sha256="", features=["x"])
+        plan.make(str(tmp_path / "a.parquet"), plan.Model("models:/x/1", "", ("x",), ("x",)))
 
 
 def test_a_timestamp_of_spark_and_impala_is_refused() -> None:
