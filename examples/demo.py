@@ -94,10 +94,15 @@ def _main_job(
 
 
 def _served_answer(ours: Project, environ: dict[str, str], log: Path | None) -> str:
-    from mlflow_sealed.flavor.download import fetch  # noqa: PLC0415 # MLflow, which takes a second
+    from mlflow.environment_variables import (  # noqa: PLC0415 # MLflow, which takes a second
+        MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
+    )
+
+    from mlflow_sealed.flavor.download import fetch  # noqa: PLC0415 # likewise
     from mlflow_sealed.tracking import use_default  # noqa: PLC0415 # likewise
 
     use_default(ours)
+    os.environ[MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.name] = "false"  # the step has its own line
     port = process.free_port()
     address = ("-h", "127.0.0.1", "-p", str(port))
     with tempfile.TemporaryDirectory() as folder:

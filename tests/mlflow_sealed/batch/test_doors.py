@@ -94,8 +94,8 @@ def parquet(rows: Rows, kind: pa.DataType) -> bytes:
 
 def comma_separated(rows: Rows, kind: str) -> bytes:
     text = io.StringIO(newline="")
-    quoting = csv.QUOTE_ALL if kind == "quoted" else csv.QUOTE_MINIMAL
-    writer = csv.writer(text, quoting=quoting)
+    quoted, plain = csv.writer(text, quoting=csv.QUOTE_ALL), csv.writer(text)
+    writer = quoted if kind == "quoted" else plain
     writer.writerow(["id", *FEATURES])
     for number, row in enumerate(rows):
         writer.writerow([number, *("" if row[name] is None else row[name] for name in FEATURES)])

@@ -51,7 +51,7 @@ def temporary(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def impostor(tmp_path: Path, wheel: Path, toolkit: Path) -> Iterator[credential.Index]:
+def impostor_feed(tmp_path: Path, wheel: Path, toolkit: Path) -> Iterator[credential.Index]:
     """A feed that has our package's name and version, with other bytes, and the toolkit itself."""
     feed = LocalFeed(tmp_path / "impostor")
     with feed.serving(process.free_port()) as index:
@@ -222,11 +222,11 @@ def test_a_model_that_was_changed_after_logging_is_not_built(
 
 
 def test_other_bytes_under_the_same_version_are_not_installed(
-    build_environ: dict[str, str], mlflows: Path, temporary: Path, impostor: credential.Index
+    build_environ: dict[str, str], mlflows: Path, temporary: Path, impostor_feed: credential.Index
 ) -> None:
     environ = {
         **build_environ,
-        "PIP_EXTRA_INDEX_URL": impostor.authenticated_url,
+        "PIP_EXTRA_INDEX_URL": impostor_feed.authenticated_url,
         "TMPDIR": str(temporary),
     }
     command = ["docker", "build", "--no-cache", "-t", "impostor", "."]
@@ -236,7 +236,7 @@ def test_other_bytes_under_the_same_version_are_not_installed(
     assert f"mypreprocessing=={VERSION}" in done.stdout
     assert not _exists("impostor")
     assert list(temporary.iterdir()) == []
-    assert impostor.password not in done.stdout
+    assert impostor_feed.password not in done.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
