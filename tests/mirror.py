@@ -88,7 +88,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(401, b"", {"WWW-Authenticate": 'Basic realm="mirror"'})
         elif self.path.startswith("/public/"):
             coded, _, name = self.path.removeprefix("/public/").partition("/")
-            self._pass_on(f"{base64.urlsafe_b64decode(coded).decode()}/{name}", "Range")
+            self._pass_on(f"{bytes.fromhex(coded).decode()}/{name}", "Range")
         elif found := re.fullmatch(r"/simple/([^/]+)/?", self.path):
             self._answer(*self.server.page(found[1]), {"Content-Type": "text/html"})
         else:
@@ -141,7 +141,7 @@ def _local(page: str, link: str) -> str:
     """Return the mirror's own address of a file that a public page links."""
     url, digest = urldefrag(urljoin(page, link))
     folder, _, name = url.rpartition("/")
-    coded = base64.urlsafe_b64encode(folder.encode()).decode()
+    coded = folder.encode().hex()
     return f"/public/{coded}/{name}#{digest}"
 
 
