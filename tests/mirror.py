@@ -22,11 +22,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urldefrag, urljoin
 
 import requests
 from pypi_simple import PYPI_SIMPLE_ENDPOINT
+from requests.adapters import HTTPAdapter
 
 from mlflow_sealed import process
 from mlflow_sealed.feed.credential import Index
@@ -41,7 +42,13 @@ KEPT: Final = ("LANG", "TERM", "DOCKER_HOST")
 """What the command gets of the surroundings."""
 
 _LINK: Final = re.compile(r'href="([^"]+)"')
-_PASSED: Final = ("Content-Type", "Content-Length", "WWW-Authenticate", "Content-Range")
+_PASSED: Final = (
+    "Accept-Ranges",
+    "Content-Type",
+    "Content-Length",
+    "WWW-Authenticate",
+    "Content-Range",
+)
 _CHUNK: Final = 1 << 20
 
 
@@ -61,17 +68,27 @@ class Mirror(http.server.ThreadingHTTPServer):
         self.own = own
         self.public = public
         self.asked: Counter[str] = Counter()
+        self.session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, HTTPAdapter(pool_maxsize=50, max_retries=3))
         url = f"http://127.0.0.1:{self.server_port}/simple/"
         self.index = Index(url, own.username, own.password)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing where a client ends first: uv reads no more of a wheel than it needs."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def page(self, name: str) -> tuple[int, bytes]:
         """Return the status and the page of a package: the feed's, or the public one."""
         self.asked[name] += 1
         login = (self.own.username, self.own.password)
-        mine = requests.get(f"{self.own.url}{name}/", auth=login, timeout=60)
+        mine = self.session.get(f"{self.own.url}{name}/", auth=login, timeout=60)
         if mine.ok:
             return mine.status_code, mine.content
-        found = requests.get(f"{self.public}{name}/", headers={"Accept": "text/html"}, timeout=60)
+        found = self.session.get(
+            f"{self.public}{name}/", headers={"Accept": "text/html"}, timeout=60
+        )
         text = _LINK.sub(lambda link: f'href="{_local(found.url, link[1])}"', found.text)
         return found.status_code, text.encode()
 
@@ -102,7 +119,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         sent = {name: self.headers[name] for name in names if self.headers[name]}
         sent["Accept-Encoding"] = "identity"  # requests would decode another, the length would not
         method = self.command
-        with requests.request(
+        with self.server.session.request(
             method, place, headers=sent, data=data, stream=True, timeout=60
         ) as found:
             self.send_response(found.status_code)
