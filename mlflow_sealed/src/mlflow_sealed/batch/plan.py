@@ -151,9 +151,7 @@ def make(
         features=model.features,
         kept=_kept(source, schema.names, kept),
         explain=explain,
-        parts=divide(
-            slices, parts or round(total / (survey.BYTES if found.format == "csv" else survey.ROWS))
-        ),
+        parts=divide(slices, parts or round(total / survey.part_size(found.format))),
     )
 
 
