@@ -1,6 +1,7 @@
 """The subprocess for slow requests: turns, ends, and requests that are cancelled."""
 
 import asyncio
+import io
 import os
 import socket
 import time
@@ -10,6 +11,7 @@ from typing import ClassVar
 from weakref import WeakSet
 
 import pytest
+from pyarrow import csv as arrow_csv
 
 from mlflow_sealed.server import forks
 from mlflow_sealed.server.forks import ForkClient
@@ -174,9 +176,10 @@ def test_a_subprocess_that_ends_is_an_error_and_is_replaced(
 
 
 def files(pid: int) -> list[str]:
-    """What a process has open, without its input and outputs."""
+    """What a process has open, without its input and outputs, and without the null device."""
     found = Path(f"/proc/{pid}/fd").iterdir()
-    return [str(one.readlink()) for one in found if int(one.name) > 2]
+    names = [str(one.readlink()) for one in found if int(one.name) > 2]
+    return [name for name in names if name != os.devnull]
 
 
 def test_it_holds_no_file_of_the_process_that_it_is_forked_from(
@@ -194,6 +197,25 @@ def test_it_holds_no_file_of_the_process_that_it_is_forked_from(
             offload.close()
 
         asyncio.run(ask())
+
+
+@pytest.fixture
+def arrow() -> None:
+    """Arrow has files of its own from when it reads CSV, and closes them at each fork."""
+    arrow_csv.read_csv(io.BytesIO(b"a\n1\n"))
+
+
+@pytest.mark.usefixtures("arrow")
+def test_a_library_that_closes_its_files_at_each_fork_ends_no_subprocess(spawn: Spawn) -> None:
+    """Arrow ends a process in which they are closed already."""
+
+    async def ask() -> bytes:
+        offload = Offload(spawn, max_requests=1)
+        found = await offload.score("double", b"x")
+        offload.close()
+        return found.body
+
+    assert asyncio.run(ask()) == b"xx"
 
 
 def test_no_row_of_a_request_is_left_when_the_next_one_comes(rows: Offload) -> None:

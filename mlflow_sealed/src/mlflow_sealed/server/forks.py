@@ -14,6 +14,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Final, NoReturn, cast
 
 from mlflow_sealed.server import log_output, prctl
@@ -226,11 +227,7 @@ def run_forked(task: Callable[[], int | None], *, keep: Collection[int]) -> NoRe
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _reseed()
-        first = 3  # after standard input and outputs
-        for descriptor in sorted(keep):
-            os.closerange(first, descriptor)
-            first = descriptor + 1
-        os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+        _let_go(keep)
         for output in log_output.outputs():
             output.renew()
         status = task() or 0
@@ -244,6 +241,21 @@ def run_forked(task: Callable[[], int | None], *, keep: Collection[int]) -> NoRe
             if log_output.of(stream):
                 stream.flush()
         os._exit(status)
+
+
+def _let_go(keep: Collection[int]) -> None:
+    """Put the null device in the place of every other file but the standard input and outputs.
+
+    Their numbers stay open, because a library may close its own ones at the next fork: Arrow ends
+    the process if it cannot.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    kept = {0, 1, 2, null, *keep}
+    for descriptor in {int(each.name) for each in Path("/proc/self/fd").iterdir()} - kept:
+        with contextlib.suppress(OSError):  # that of the list itself, which is closed
+            os.fstat(descriptor)
+            os.dup2(null, descriptor, inheritable=False)
+    os.close(null)
 
 
 def _fork(task: Callable[[], int | None], *, keep: Collection[int]) -> int:
